@@ -1,0 +1,1 @@
+"""longsynth: synthetic longitudinal patient cohorts."""
