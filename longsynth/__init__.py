@@ -1,1 +1,3 @@
 """longsynth: synthetic longitudinal patient cohorts."""
+
+__version__ = "0.1.0"
