@@ -69,7 +69,7 @@ def test_writing_twice_gives_the_same_bytes(folder, tmp_path):
 def test_an_artifact_is_replaced_and_nothing_else_is_left(folder):
     write_artifact(folder, {"other": 1}, {})
     assert read_artifact(folder) == ({"other": 1}, {})
-    assert os.listdir(folder.parent) == ["model"]
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
 
 
 def test_missing_parents_are_made_and_an_empty_folder_is_used(tmp_path):
@@ -109,7 +109,7 @@ def test_a_full_disk_leaves_the_former_artifact_and_no_rubbish(folder, monkeypat
     with pytest.raises(OSError, match="No space"):
         write_artifact(folder, {"other": 1}, {})
     assert contents(folder) == before
-    assert os.listdir(folder.parent) == ["model"]
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
 
 
 def test_a_failing_rename_brings_the_former_artifact_back(folder, monkeypatch):
@@ -125,7 +125,7 @@ def test_a_failing_rename_brings_the_former_artifact_back(folder, monkeypatch):
     with pytest.raises(OSError, match="Input/output"):
         write_artifact(folder, {"other": 1}, {})
     assert contents(folder) == before
-    assert os.listdir(folder.parent) == ["model"]
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
 
 
 @pytest.mark.parametrize(
