@@ -1,0 +1,1 @@
+"""Cohorts: reading, checking, splitting and describing them."""
