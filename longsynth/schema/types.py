@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Kind = Literal["continuous", "count", "binary", "ordinal", "categorical", "date"]
 TimeUnit = Literal["minutes", "hours", "days", "weeks", "months", "years"]
 Level = bool | int | float | str
-Bound = float | dt.date | dt.datetime | None
+
+
+def _date_of_text(value: Any) -> Any:
+    """Read the dates of JSON, where a datetime at midnight must not become a date."""
+    if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d", value):
+        return dt.date.fromisoformat(value) if len(value) == 10 else dt.datetime.fromisoformat(value)
+    return value
+
+
+Bound = Annotated[float | dt.date | dt.datetime | None, BeforeValidator(_date_of_text)]
 Fact = Literal["kind", "bounds", "decimals", "levels"]
 
 NUMERIC_KINDS: tuple[Kind, ...] = ("continuous", "count", "date")
@@ -71,11 +82,20 @@ class Column(_Frozen):
             raise ValueError(f"a {self.kind} column takes bounds, not levels")
         if self.decimals is not None and self.kind != "continuous":
             raise ValueError("decimals are for continuous columns")
-        if self.bounds is not None:
-            lower, upper = self.bounds
-            if lower is not None and upper is not None and not lower < upper:  # type: ignore[operator]
-                raise ValueError("bounds must be [lower, upper] with lower < upper")
+        self._check_bounds()
         return self
+
+    def _check_bounds(self) -> None:
+        given = [bound for bound in self.bounds or () if bound is not None]
+        for bound in given:
+            if isinstance(bound, dt.date) != (self.kind == "date"):
+                raise ValueError("bounds must be dates for a date column, and numbers for any other")
+            if isinstance(bound, float) and not math.isfinite(bound):
+                raise ValueError("bounds must be finite; write null for no limit")
+        if len({(type(bound), getattr(bound, "tzinfo", None)) for bound in given}) > 1:
+            raise ValueError("bounds must be both dates, or both datetimes in one time zone")
+        if len(given) == 2 and not given[0] < given[1]:  # type: ignore[operator]
+            raise ValueError("bounds must be [lower, upper] with lower < upper")
 
 
 class StaticColumn(Column):
@@ -233,11 +253,12 @@ def _check_names(schema: Schema) -> None:
     for table, names in (("static", static_names), ("visits", visit_names)):
         if len(set(names)) != len(names):
             raise ValueError(f"a column name is used twice in the {table} table")
-    if time is not None and time.kind != "number":
-        if time.origin is None or time.origin not in schema.static or schema.static[time.origin].kind != "date":
-            raise ValueError("visit times that are dates need `origin`: a static column of kind date")
+    dated_visits = time is not None and time.kind != "number"
+    origin = None if time is None or time.origin is None else schema.static.get(time.origin)
+    if dated_visits and (origin is None or origin.kind != "date"):
+        raise ValueError("visit times that are dates need `origin`: a static column of kind date")
     dated_event = schema.terminal_event is not None and schema.terminal_event.kind != "number"
-    if dated_event and (time is None or time.kind == "number"):
+    if dated_event and not dated_visits:
         raise ValueError("a duration that is a date needs visit times that are dates")
 
 
