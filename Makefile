@@ -1,0 +1,38 @@
+# Two commands do all the set-up on a fresh machine with Python 3.11 and make: `make demo` and `make test`.
+
+PYTHON := $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint docs benchmark clean
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "longsynth needs Python 3.11 or newer; found: $$($(PYTHON) --version 2>&1)"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev,docs]'
+	@touch $(READY)
+
+demo: $(READY)  ## Fit the cohort that ships with the package, sample 1,000 patients, compare with real ones
+	$(BIN)/longsynth demo -o demo
+
+test: $(READY)  ## Run the tests
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## Check style, docstrings and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(READY)  ## Build the documentation site into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+benchmark: $(READY)  ## Measure every figure of docs/benchmarks.md (hours; DATA is the folder of cohorts)
+	$(BIN)/python -m tests.benchmarks --data $(or $(DATA),../shared/data)
+
+clean:  ## Remove the environment and everything that was built
+	rm -rf .venv site demo build *.egg-info
