@@ -16,7 +16,8 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -78,16 +79,10 @@ def write_artifact(folder: str | Path, documents: Mapping[str, Json], tensors: T
     """
     folder = Path(folder).resolve()
     files = _encode(documents, tensors)
-    check_writable(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.unfinished")
-    try:
-        unfinished.mkdir()
+    with new_folder(folder) as unfinished:
         for name, content in files.items():
             _write(unfinished / name, content)
-        _put_in_place(unfinished, folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        check_writable(folder)
     return folder
 
 
@@ -124,6 +119,38 @@ def read_artifact(folder: str | Path) -> tuple[dict[str, Json], dict[str, dict[s
         else:
             tensors[stem] = _parse_tensors(content, folder / name)
     return documents, tensors
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder to fill, which takes the place of ``folder`` if the block ends well and vanishes if not.
+
+    Parameters
+    ----------
+    folder : Path
+        The final place. What is there when the block ends is replaced, so check before whether it may be.
+
+    Yields
+    ------
+    Path
+        The folder to fill, beside the final place.
+
+    Raises
+    ------
+    ArtifactError
+        If ``folder`` is the current folder or one above it.
+    """
+    folder = folder.resolve()
+    if Path.cwd().is_relative_to(folder):
+        raise ArtifactError(f"{folder} is the current folder or above it. Choose a new folder to write to.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.unfinished")
+    try:
+        unfinished.mkdir()
+        yield unfinished
+        _put_in_place(unfinished, folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def check_writable(folder: str | Path) -> None:

@@ -85,6 +85,14 @@ def test_a_folder_that_is_no_artifact_is_left_alone(tmp_path):
     assert contents(tmp_path) == {"thesis.txt": b"years of work"}
 
 
+def test_the_current_folder_is_not_pulled_away(tmp_path, monkeypatch):
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    for target in (tmp_path / "below", tmp_path):
+        with pytest.raises(ArtifactError, match="current folder"):
+            write_artifact(target, {}, {})
+
+
 def test_a_file_is_left_alone(tmp_path):
     (tmp_path / "model").write_text("mine")
     with pytest.raises(ArtifactError, match="is a file"):
