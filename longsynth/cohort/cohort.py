@@ -44,8 +44,6 @@ class Cohort:
         As given.
     origin : str
         As given.
-    notes : tuple of str
-        What was noticed and is no error: dropped columns, constant columns, channels never observed, few patients.
 
     Raises
     ------
@@ -69,7 +67,7 @@ class Cohort:
     visits: pl.DataFrame
     schema: Schema
     origin: Origin
-    notes: tuple[str, ...]
+    _entry_notes: list[str]
 
     def __init__(
         self,
@@ -84,11 +82,17 @@ class Cohort:
             raise CohortError("origin must be 'real' or 'synthetic'")
         self.schema = schema
         self.origin = origin
-        given = [frames.to_polars(static, "static")]
-        if visits is not None:
-            given.append(frames.to_polars(visits, "visits"))
-        self.static, self.visits, notes = _build(given, schema, origin, drop_after_event)
-        self.notes = (*notes, *checks.notes(self.static, self.visits, schema))
+        given_static = frames.to_polars(static, "static")
+        given_visits = None if visits is None else frames.to_polars(visits, "visits")
+        checks.check_presence(given_static, given_visits, schema, origin)
+        self.static, self.visits = _canonical(given_static, given_visits, schema, origin)
+        self._entry_notes = checks.notes_on_unused(given_static, self.static, "static")
+        if given_visits is not None:
+            self._entry_notes += checks.notes_on_unused(given_visits, self.visits, "visits")
+        if drop_after_event:
+            self.visits, dropped = checks.drop_after_event(self.static, self.visits, schema)
+            self._entry_notes += dropped
+        checks.raise_all(checks.problems(self.static, self.visits, schema))
 
     def __repr__(self) -> str:
         return f"Cohort({self.n_patients:,} patients, {self.n_visits:,} visits, {self.origin})"
@@ -102,6 +106,11 @@ class Cohort:
     def n_visits(self) -> int:
         """Number of visits of all patients."""
         return self.visits.height
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was noticed and is no error: columns left out, columns of one value, channels never observed, ..."""
+        return (*self._entry_notes, *checks.notes(self.static, self.visits, self.schema))
 
     def tables(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Return ``(static, visits)`` in the user's own form: dates restored, a derived baseline date left out."""
@@ -175,34 +184,24 @@ class Cohort:
         kept.schema, kept.origin = self.schema, self.origin
         kept.static = self.static.join(patients, on=name, how="semi", maintain_order="left")
         kept.visits = self.visits.join(patients, on=name, how="semi", maintain_order="left")
-        kept.notes = checks.notes(kept.static, kept.visits, kept.schema)
+        kept._entry_notes = []
         return kept
 
 
-def _build(
-    given: list[pl.DataFrame], schema: Schema, origin: Origin, drop_after_event: bool
-) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
-    """Return the canonical static table, the canonical visits table, and notes on what was left out."""
-    checks.check_presence(given, schema, origin)
+def _canonical(
+    static: pl.DataFrame, visits: pl.DataFrame | None, schema: Schema, origin: Origin
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return both tables with the schema's columns in their canonical types, times as numbers, sorted."""
     problems: list[str] = []
     synthetic = origin == "synthetic"
-    static = canonical.canonical_static(given[0], schema, problems, numbers_for_dates=synthetic)
-    if schema.visit_time is None:
+    static = canonical.canonical_static(static, schema, problems, numbers_for_dates=synthetic)
+    if visits is None or schema.visit_time is None:
         checks.raise_all(problems)
-        visits = static.select(schema.patient_id).clear()
-    else:
-        visits = canonical.canonical_visits(given[1], schema, problems, numbers_for_dates=synthetic)
-        checks.raise_all(problems)
-        static, visits = canonical.same_id_type(static, visits, schema.patient_id)
-        static, visits = canonical.times_as_numbers(static, visits, schema, problems)
+        return static.sort(schema.patient_id), static.select(schema.patient_id).clear()
+    visits = canonical.canonical_visits(visits, schema, problems, numbers_for_dates=synthetic)
     checks.raise_all(problems)
-    columns = (*schema.static, *schema.event_columns)
-    static = static.select(schema.patient_id, *columns).sort(schema.patient_id)
-    if schema.visit_time is not None:
-        visits = visits.sort(schema.patient_id, schema.visit_time.column)
-    notes = checks.notes_on_unused(given, static, visits)
-    if drop_after_event:
-        visits, dropped = checks.drop_after_event(static, visits, schema)
-        notes += dropped
-    checks.raise_all(checks.problems(static, visits, schema))
-    return static, visits, notes
+    static, visits = canonical.same_id_type(static, visits, schema.patient_id)
+    static, visits = dates.to_numbers(static, visits, schema, problems)
+    checks.raise_all(problems)
+    static = static.select(schema.patient_id, *schema.static, *schema.event_columns)
+    return static.sort(schema.patient_id), visits.sort(schema.patient_id, schema.visit_time.column)

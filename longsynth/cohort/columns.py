@@ -1,4 +1,4 @@
-"""One column at a time: from what a table holds to the type its kind asks for."""
+"""One column at a time: from what a table holds to the type that its kind asks for."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from longsynth.schema.types import LEVEL_KINDS, Column, Level
 
 MISSING_TEXT = ("", "NA", "NaN", "nan", "null")
 
+_DATETIME_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
+_ZONE = r"(Z|[+-]\d{2}:?\d{2})$"
+
 
 class Converted(NamedTuple):
-    """A column in its canonical type, or the reason why it has none."""
+    """A column in its canonical type, or as it was with the reason why it has none."""
 
     values: pl.Series
     problem: str | None = None
@@ -43,6 +46,41 @@ def convert(series: pl.Series, column: Column, *, with_time: bool = False) -> Co
     return to_number(series)
 
 
+def to_id(series: pl.Series) -> Converted:
+    """Convert patient ids: text stays text, whole numbers become integers."""
+    if series.dtype == pl.String:
+        return Converted(blank_to_null(series))
+    if series.dtype.is_integer() or series.dtype == pl.Null:
+        return Converted(series)
+    if series.dtype.is_float():
+        values, n_bad = _whole(series)
+        if not n_bad:
+            return Converted(values)
+    return Converted(series, f"patient ids of type {_type_name(series.dtype)}; make them text or integers")
+
+
+def to_time(series: pl.Series, *, kind: str, numbers_for_dates: bool) -> Converted:
+    """Convert a visit time or duration to a number, or to a date where ``kind`` says so."""
+    if kind == "number" or (numbers_for_dates and series.dtype.is_numeric()):
+        values, problem = to_number(series)
+        return Converted(values.cast(pl.Float64) if values.dtype == pl.Float32 else values, problem)
+    values, problem = to_date(series, with_time=kind == "datetime")
+    if kind == "datetime" and values.dtype == pl.Date:
+        values = values.cast(pl.Datetime("us"))
+    return Converted(values, problem)
+
+
+def to_event(series: pl.Series) -> Converted:
+    """Convert event codes to 64-bit integers."""
+    values, problem = to_number(series)
+    if problem is not None:
+        return Converted(series, problem)
+    whole, n_bad = _whole(values)
+    if n_bad:
+        return Converted(series, f"{rows(n_bad)} with no whole number; write 0 for censored and 1, 2, ... for events")
+    return Converted(whole)
+
+
 def to_number(series: pl.Series) -> Converted:
     """Convert to an integer or float column; text is parsed, to integers if every value is one."""
     dtype = series.dtype
@@ -54,90 +92,53 @@ def to_number(series: pl.Series) -> Converted:
         return _parse_number(blank_to_null(series))
     if dtype.is_numeric():
         return Converted(series)
-    return Converted(
-        series, f"is of type {_type_name(dtype)}, not a number; convert it or change its kind in the schema"
-    )
-
-
-def to_id(series: pl.Series) -> Converted:
-    """Convert patient ids: text stays text, whole numbers become integers."""
-    if series.dtype == pl.String:
-        return Converted(blank_to_null(series))
-    if series.dtype.is_integer():
-        return Converted(series)
-    values, n_bad = _whole(series) if series.dtype.is_float() else (series, 0)
-    if not series.dtype.is_float() or n_bad:
-        return Converted(series, f"is of type {_type_name(series.dtype)}; patient ids must be text or integers")
-    return Converted(values)
-
-
-def to_event(series: pl.Series) -> Converted:
-    """Convert event codes to 64-bit integers."""
-    number = to_number(series)
-    if number.problem is not None:
-        return number
-    values, n_bad = _whole(number.values)
-    if n_bad:
-        return Converted(
-            series, f"{rows(n_bad)} with an event code that is no integer; use 0 for censored, 1, 2, ... for events"
-        )
-    return Converted(values)
+    return Converted(series, f"is of type {_type_name(dtype)}, not a number; convert it, or change its kind")
 
 
 def to_levels(series: pl.Series, levels: tuple[Level, ...]) -> Converted:
     """Convert to text where the levels are text, and to numbers or booleans where they are not."""
     text_levels = tuple(level for level in levels if isinstance(level, str))
+    dtype = series.dtype
     if text_levels:
-        if series.dtype == pl.Null:
-            return Converted(series.cast(pl.String))
-        if series.dtype != pl.String:
-            return Converted(
-                series,
-                f"is of type {_type_name(series.dtype)}, but its levels are text; write the levels without quotes",
-            )
-        return Converted(blank_to_null(series, keep=text_levels))
-    if series.dtype == pl.Boolean:
+        if dtype == pl.String or _is_never_observed(series):
+            return Converted(blank_to_null(series.cast(pl.String), keep=text_levels))
+        return Converted(series, f"is of type {_type_name(dtype)}, but its levels are text; make both alike")
+    if dtype == pl.Boolean:
         return Converted(series)
-    if series.dtype == pl.String:
-        text = blank_to_null(series)
+    if dtype == pl.String:
+        text = blank_to_null(series).str.strip_chars()
         lower = text.str.to_lowercase()
-        if lower.is_in(["true", "false"]).all() and text.null_count() < len(text):
+        if text.null_count() < len(text) and lower.drop_nulls().is_in(["true", "false"]).all():
             return Converted(lower == "true")
         return _parse_number(text)
     return to_number(series)
 
 
 def to_date(series: pl.Series, *, with_time: bool) -> Converted:
-    """Convert to ``Date``, or ``Datetime`` in microseconds where times of day are allowed and present."""
-    dtype = series.dtype
-    if dtype == pl.Null:
-        return Converted(series.cast(pl.Date))
-    if dtype == pl.String:
-        parsed = _parse_date(blank_to_null(series).str.strip_chars())
-        if parsed.problem is not None:
-            return parsed
-        series = parsed.values
-    elif not isinstance(dtype, (pl.Date, pl.Datetime)):
-        return Converted(
-            series, f"is of type {_type_name(dtype)}, not a date; convert it or change its kind in the schema"
-        )
-    if isinstance(series.dtype, pl.Date):
+    """Convert to ``Date``, or keep ``Datetime`` (in microseconds) where times of day are allowed."""
+    if _is_never_observed(series) and not series.dtype.is_temporal():
+        return Converted(pl.Series(series.name, [None] * len(series), dtype=pl.Date))
+    if series.dtype == pl.String:
+        series, problem = _parse_date(blank_to_null(series).str.strip_chars())
+        if problem is not None:
+            return Converted(series, problem)
+    if series.dtype == pl.Date:
         return Converted(series)
+    if not isinstance(series.dtype, pl.Datetime):
+        return Converted(series, f"is of type {_type_name(series.dtype)}, not a date; convert it, or change its kind")
     if with_time:
         return Converted(series.dt.cast_time_unit("us"))
-    days = series.dt.date()
-    n_with_time = (series.dt.time() != dt.time()).sum()
+    n_with_time = int((series.dt.time() != dt.time()).sum())
     if n_with_time:
-        return Converted(
-            series, f"{rows(n_with_time)} with a time of day; remove it, or declare visit times of kind datetime"
-        )
-    return Converted(days)
+        remedy = "take it off, or declare the visit times as datetime"
+        return Converted(series, f"{rows(n_with_time)} with a time of day; {remedy}")
+    return Converted(series.dt.date())
 
 
-def blank_to_null(series: pl.Series, keep: tuple[str, ...] = ()) -> pl.Series:
+def blank_to_null(text: pl.Series, keep: tuple[str, ...] = ()) -> pl.Series:
     """Return text with the usual ways to write a missing value as null, except those in ``keep``."""
-    blanks = [text for text in MISSING_TEXT if text not in keep]
-    return series.set(series.is_in(blanks), None)
+    blanks = [blank for blank in MISSING_TEXT if blank not in keep]
+    return text.set(text.is_in(blanks), None)
 
 
 def rows(n: int) -> str:
@@ -145,21 +146,27 @@ def rows(n: int) -> str:
     return f"{n:,} row" if n == 1 else f"{n:,} rows"
 
 
+def _is_never_observed(series: pl.Series) -> bool:
+    return series.null_count() == len(series)
+
+
 def _whole(series: pl.Series) -> tuple[pl.Series, int]:
+    """Return the values as integers, and how many are none."""
     whole = series.cast(pl.Int64, strict=False)
-    n_bad = int((series.is_not_null() & (whole.is_null() | (whole != series))).sum())
-    return whole, n_bad
+    n_bad = (series.is_not_null() & (whole.is_null() | (whole != series))).sum()
+    return whole, int(n_bad)
 
 
 def _parse_number(text: pl.Series) -> Converted:
     text = text.str.strip_chars()
+    n_missing = text.null_count()
     integers = text.cast(pl.Int64, strict=False)
-    if integers.null_count() == text.null_count():
-        return Converted(integers if text.null_count() < len(text) else integers.cast(pl.Float64))
+    if integers.null_count() == n_missing < len(text):
+        return Converted(integers)
     floats = text.cast(pl.Float64, strict=False)
-    n_bad = floats.null_count() - text.null_count()
+    n_bad = floats.null_count() - n_missing
     if n_bad:
-        return Converted(text, f"{rows(n_bad)} with text that is not a number; correct them or leave them empty")
+        return Converted(text, f"{rows(n_bad)} with text that is not a number; correct it, or leave it empty")
     return Converted(floats.fill_nan(None))
 
 
@@ -168,32 +175,27 @@ def _parse_date(text: pl.Series) -> Converted:
     days = text.str.to_date("%Y-%m-%d", strict=False)
     if days.null_count() == n_missing:
         return Converted(days)
-    zone = text.str.extract(r"\d[T ].*(Z|[+-]\d{2}:?\d{2})$")
-    with_zone = zone.drop_nulls()
-    n_present = len(text) - n_missing
-    if with_zone.n_unique() > 1 or 0 < len(with_zone) < n_present:
+    zones = text.str.extract(r"\d[T ].*" + _ZONE).drop_nulls()
+    if zones.n_unique() > 1 or 0 < len(zones) < len(text) - n_missing:
         return Converted(text, "mixed time zones; convert them all to one zone, or leave the zone out")
-    plain = text.str.replace(r"(Z|[+-]\d{2}:?\d{2})$", "") if len(with_zone) else text
-    times = (
-        plain.str.replace(" ", "T", literal=True)
-        .to_frame("t")
-        .select(
-            pl.coalesce(pl.col("t").str.to_datetime(form, strict=False, time_unit="us") for form in _DATETIME_FORMATS)
-        )
-        .to_series()
-        .alias(text.name)
-    )
+    local = (text.str.replace(_ZONE, "") if len(zones) else text).str.replace(" ", "T", literal=True)
+    parsed = [pl.col(text.name).str.to_datetime(form, strict=False, time_unit="us") for form in _DATETIME_FORMATS]
+    times = local.to_frame().select(pl.coalesce(parsed)).to_series()
     n_bad = times.null_count() - n_missing
     if n_bad:
-        return Converted(
-            text, f"{rows(n_bad)} with text that is not an ISO date (2024-01-31); correct them or leave them empty"
-        )
-    return Converted(times.dt.replace_time_zone("UTC") if len(with_zone) else times)
+        return Converted(text, f"{rows(n_bad)} with text that is not an ISO date such as 2024-01-31; correct them")
+    if not len(zones):
+        return Converted(times)
+    return Converted((times - _offset(zones[0])).dt.replace_time_zone("UTC"))
 
 
-_DATETIME_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
+def _offset(zone: str) -> dt.timedelta:
+    if zone == "Z":
+        return dt.timedelta()
+    size = dt.timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:]))
+    return -size if zone[0] == "-" else size
 
 
 def _type_name(dtype: pl.DataType) -> str:
-    names = {pl.String: "text", pl.Boolean: "boolean", pl.Date: "date"}
+    names = {pl.String: "text", pl.Boolean: "boolean", pl.Date: "date", pl.Datetime: "date and time"}
     return names.get(dtype.base_type(), str(dtype).lower())
