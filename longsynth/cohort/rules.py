@@ -101,13 +101,24 @@ def _bound_rules(value: pl.Expr, column: Column, dtype: pl.DataType) -> Iterator
     for bound, side in ((lower, "below the lower"), (upper, "above the upper")):
         if bound is None:
             continue
-        compared = value
-        if isinstance(bound, dt.datetime) and dtype.is_temporal():
-            compared = value.cast(pl.Datetime("us")) if dtype == pl.Date else value.dt.replace_time_zone(None)
-        elif dtype.is_temporal():
-            compared = value.dt.date() if dtype != pl.Date else value
-        outside = compared < bound if side.startswith("below") else compared > bound
+        compared, limit = _alike(value, dtype, bound) if isinstance(bound, dt.date) else (value, bound)
+        outside = compared < limit if bound is lower else compared > limit
         yield Rule(outside & finite, f"{side} bound; {remedy}", declared)
+
+
+def _alike(value: pl.Expr, dtype: pl.DataType, bound: dt.date) -> tuple[pl.Expr, dt.date]:
+    """Return a date column and its bound such that they compare: days with a date, instants with a datetime."""
+    if not isinstance(bound, dt.datetime):
+        return _local(value, dtype).cast(pl.Date), bound
+    if bound.tzinfo is None or getattr(dtype, "time_zone", None) is None:
+        return _local(value, dtype).cast(pl.Datetime("us")), bound.replace(tzinfo=None)
+    utc = value.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    return utc, bound.astimezone(dt.UTC).replace(tzinfo=None)
+
+
+def _local(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Return dates as the clock on the wall shows them, without a time zone."""
+    return value if dtype == pl.Date else value.dt.replace_time_zone(None)
 
 
 def has_more_decimals(value: pl.Expr, decimals: int, dtype: pl.DataType) -> pl.Expr:
@@ -145,9 +156,9 @@ def _rank(value: pl.Expr, dtype: pl.DataType, levels: tuple[Level, ...]) -> pl.E
 
 def _is_above(frame: pl.DataFrame, constraint: Ordered) -> pl.Expr:
     lower, upper = pl.col(constraint.lower), pl.col(constraint.upper)
-    types = {frame.schema[constraint.lower], frame.schema[constraint.upper]}
-    if len(types) > 1 and all(dtype.is_temporal() for dtype in types):
-        lower, upper = lower.cast(pl.Date), upper.cast(pl.Date)
+    types = frame.schema[constraint.lower], frame.schema[constraint.upper]
+    if types[0] != types[1] and types[0].is_temporal():
+        return _local(lower, types[0]).cast(pl.Date) > _local(upper, types[1]).cast(pl.Date)
     return lower > upper
 
 

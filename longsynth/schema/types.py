@@ -72,12 +72,9 @@ class Column(_Frozen):
         if self.kind in LEVEL_KINDS:
             if self.bounds is not None or self.decimals is not None:
                 raise ValueError(f"a {self.kind} column takes levels, not bounds or decimals")
-            if self.levels is None:
+            if not self.levels:
                 raise ValueError(f"a {self.kind} column needs its levels; list them, or run `longsynth infer-schema`")
-            if len(set(map(str, self.levels))) != len(self.levels):
-                raise ValueError("levels are listed twice")
-            if self.kind == "binary" and len(self.levels) != 2:
-                raise ValueError("a binary column needs exactly two levels")
+            _check_levels(self.kind, self.levels)
         elif self.levels is not None:
             raise ValueError(f"a {self.kind} column takes bounds, not levels")
         if self.decimals is not None and self.kind != "continuous":
@@ -96,6 +93,18 @@ class Column(_Frozen):
             raise ValueError("bounds must be both dates, or both datetimes in one time zone")
         if len(given) == 2 and not given[0] < given[1]:  # type: ignore[operator]
             raise ValueError("bounds must be [lower, upper] with lower < upper")
+
+
+def _check_levels(kind: Kind, levels: tuple[Level, ...]) -> None:
+    n_text = sum(isinstance(level, str) for level in levels)
+    if n_text not in (0, len(levels)):
+        raise ValueError("levels must be all text or all numbers; put the numbers in quotes, or take the quotes off")
+    if "" in levels or any(isinstance(level, float) and not math.isfinite(level) for level in levels):
+        raise ValueError("empty text, NaN and infinity cannot be levels; missing values need no level")
+    if len(set(levels)) != len(levels):
+        raise ValueError("levels are listed twice")
+    if kind == "binary" and len(levels) != 2:
+        raise ValueError("a binary column needs exactly two levels")
 
 
 class StaticColumn(Column):
@@ -128,6 +137,12 @@ class VisitTime(_Frozen):
     decimals: int | None = None
     origin: str | None = None
     origin_is_first_visit: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> VisitTime:
+        if self.kind == "number" and (self.origin is not None or self.origin_is_first_visit):
+            raise ValueError("visit times that are numbers have no origin; they count from baseline")
+        return self
 
 
 class TerminalEvent(_Frozen):
@@ -253,13 +268,15 @@ def _check_names(schema: Schema) -> None:
     for table, names in (("static", static_names), ("visits", visit_names)):
         if len(set(names)) != len(names):
             raise ValueError(f"a column name is used twice in the {table} table")
+        if not all(name and name != "*" and not (name.startswith("^") and name.endswith("$")) for name in names):
+            raise ValueError("a column name cannot be empty, `*`, or start with ^ and end with $; rename the column")
     dated_visits = time is not None and time.kind != "number"
     origin = None if time is None or time.origin is None else schema.static.get(time.origin)
     if dated_visits and (origin is None or origin.kind != "date"):
         raise ValueError("visit times that are dates need `origin`: a static column of kind date")
-    dated_event = schema.terminal_event is not None and schema.terminal_event.kind != "number"
-    if dated_event and not dated_visits:
-        raise ValueError("a duration that is a date needs visit times that are dates")
+    end = schema.terminal_event
+    if end is not None and end.kind != "number" and (time is None or time.kind != end.kind):
+        raise ValueError(f"a duration of kind {end.kind} needs visit times of the same kind")
 
 
 def _check_constraint(schema: Schema, constraint: Any) -> None:
