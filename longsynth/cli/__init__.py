@@ -1,0 +1,20 @@
+"""The command line: each verb calls one public function. Heavy libraries load only when a verb runs."""
+
+from __future__ import annotations
+
+from longsynth.cli.outputs import stop
+from longsynth.cli.verbs import app
+from longsynth.exceptions import LongsynthError
+
+
+def main() -> None:
+    """Run the command line. Exits with 0 when done, 2 for a usage or data error; a traceback and 1 are our fault."""
+    try:
+        app()
+    except LongsynthError as error:
+        stop(str(error))
+    except OSError as error:
+        where = "" if error.filename is None else f"{error.filename}: "
+        stop(
+            f"{where}{error.strerror or error}. Nothing was left half-written; free the space or choose another place."
+        )

@@ -1,0 +1,210 @@
+"""The verbs of the command line."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from longsynth.cli.outputs import check_replaceable, on_terminal, output_folder, say, waiting, write_text
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from longsynth.cohort.cohort import Cohort
+
+TimeUnit = Literal["minutes", "hours", "days", "weeks", "months", "years"]
+
+app = typer.Typer(
+    help="Synthetic longitudinal patient cohorts: baseline attributes, irregular visits and terminal events.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Static = Annotated[Path | None, typer.Option("--static", help="Table with one row a patient (.csv or .parquet).")]
+Visits = Annotated[Path | None, typer.Option("--visits", help="Table with one row a visit (.csv or .parquet).")]
+SchemaFile = Annotated[Path, typer.Option("--schema", help="Schema file (YAML), as infer-schema writes it.")]
+DropAfterEvent = Annotated[
+    bool, typer.Option("--drop-after-event", help="Drop visits after the end of follow-up instead of refusing them.")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
+Format = Annotated[Literal["parquet", "csv"], typer.Option("--format", help="Format of the tables.")]
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything the demo makes.")] = Path(
+        "demo"
+    ),
+    seed: Seed = 0,
+) -> None:
+    """Fit, sample and compare with the cohort included here.
+
+    Fits its train patients, samples 1,000 and compares them with the patients held out.
+    """
+    from longsynth.cli.demo import run_demo
+
+    run_demo(output, seed)
+
+
+@app.command("infer-schema")
+def infer_schema_command(
+    patient_id: Annotated[str, typer.Option("--patient-id", help="Column that identifies a patient.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The schema file to write.")],
+    static: Static = None,
+    visits: Visits = None,
+    visit_time: Annotated[str | None, typer.Option("--visit-time", help="Column with the time of a visit.")] = None,
+    duration: Annotated[str | None, typer.Option("--duration", help="Column with the length of follow-up.")] = None,
+    event: Annotated[str | None, typer.Option("--event", help="Column with the event type; 0 = censored.")] = None,
+    time_unit: Annotated[TimeUnit, typer.Option("--time-unit", help="Unit of visit times and durations.")] = "days",
+) -> None:
+    """Propose a schema from tables, for you to edit."""
+    from longsynth.schema.files import schema_text
+    from longsynth.schema.infer import propose
+
+    schema, comments = propose(
+        None if static is None else _typed_table(static, patient_id),
+        None if visits is None else _typed_table(visits, patient_id),
+        patient_id=patient_id,
+        visit_time=visit_time,
+        duration=duration,
+        event=event,
+        time_unit=time_unit,
+    )
+    write_text(output, schema_text(schema, comments=comments))
+    say(f"Wrote {output}: {len(schema.static)} static attributes, {len(schema.channels)} channels. Read and edit it.")
+
+
+@app.command()
+def check(
+    schema: SchemaFile, static: Static = None, visits: Visits = None, drop_after_event: DropAfterEvent = False
+) -> None:
+    """Check that the tables form a cohort under their schema."""
+    cohort = _read(static, visits, schema, drop_after_event)
+    for note in cohort.notes:
+        say(f"Note: {note}")
+    say(f"{cohort.n_patients:,} patients with {cohort.n_visits:,} visits form a cohort.")
+
+
+@app.command()
+def split(
+    schema: SchemaFile,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for train/ and holdout/.")],
+    static: Static = None,
+    visits: Visits = None,
+    holdout: Annotated[float, typer.Option("--holdout", help="Share of the patients to hold out.")] = 0.3,
+    seed: Seed = 0,
+    format: Format = "parquet",
+    drop_after_event: DropAfterEvent = False,
+) -> None:
+    """Split a cohort by patient into train and holdout."""
+    from longsynth.cohort.formats import write_cohort
+    from longsynth.cohort.split import split as split_cohort
+
+    check_replaceable(output)
+    train, held_out = split_cohort(_read(static, visits, schema, drop_after_event), holdout=holdout, seed=seed)
+    with output_folder(output, {"verb": "split", "holdout": holdout, "seed": seed}) as folder:
+        write_cohort(train, folder / "train", format=format)
+        write_cohort(held_out, folder / "holdout", format=format)
+    say(f"Wrote {train.n_patients:,} patients to {output}/train and {held_out.n_patients:,} to {output}/holdout.")
+
+
+@app.command()
+def fit(
+    schema: SchemaFile,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the fitted synthesizer.")],
+    static: Static = None,
+    visits: Visits = None,
+    seed: Seed = 0,
+    objective: Annotated[
+        Literal["hybrid", "likelihood", "adversarial"],
+        typer.Option("--objective", help="What is optimised; hybrid refines likelihood by an adversarial stage."),
+    ] = "hybrid",
+    backbone: Annotated[
+        Literal["recurrent", "transformer"], typer.Option("--backbone", help="Network over the visits.")
+    ] = "recurrent",
+    accelerator: Annotated[
+        str, typer.Option("--accelerator", help="auto, cpu, gpu, ...; passed to Lightning.")
+    ] = "auto",
+    devices: Annotated[str, typer.Option("--devices", help="How many devices, or which; passed to Lightning.")] = "1",
+    strategy: Annotated[str, typer.Option("--strategy", help="auto, ddp, ...; passed to Lightning.")] = "auto",
+    precision: Annotated[
+        str, typer.Option("--precision", help="32-true, bf16-mixed, ...; passed to Lightning.")
+    ] = "32-true",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue a fit to the same folder that was cut off.")
+    ] = False,
+    drop_after_event: DropAfterEvent = False,
+) -> None:
+    """Fit a synthesizer to the train patients of a cohort.
+
+    An interrupted fit leaves its checkpoints beside the output folder; --resume continues from them.
+    """
+    from longsynth.artifact import check_writable
+
+    check_writable(output)
+    cohort = _read(static, visits, schema, drop_after_event)
+    from longsynth.synthesizer import Synthesizer
+
+    synthesizer = Synthesizer(
+        seed=seed,
+        objective=objective,
+        backbone=backbone,
+        accelerator=accelerator,
+        devices=int(devices) if devices.isdecimal() else devices,
+        strategy=strategy,
+        precision=precision,
+    )
+    checkpoints = output.resolve().with_name(f".{output.resolve().name}.checkpoints")
+    synthesizer.fit(cohort, work_dir=checkpoints, resume=resume, progress=on_terminal())
+    synthesizer.save(output)
+    shutil.rmtree(checkpoints)
+    say(f"Fitted {cohort.n_patients:,} patients with {cohort.n_visits:,} visits; the synthesizer is in {output}.")
+
+
+@app.command()
+def sample(
+    model: Annotated[Path, typer.Argument(help="Folder of a fitted synthesizer.")],
+    n: Annotated[int, typer.Option("-n", min=1, help="Number of patients.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for static and visits tables.")],
+    where: Annotated[
+        str | None, typer.Option("--where", help="Condition on static attributes: \"age >= 50 and sex == 'f'\".")
+    ] = None,
+    seed: Seed = 0,
+    format: Format = "parquet",
+) -> None:
+    """Sample synthetic patients from a fitted synthesizer."""
+    check_replaceable(output)
+    from longsynth.cohort.where import parse_where
+    from longsynth.synthesizer import load
+
+    synthesizer = load(model)
+    condition = None if where is None else parse_where(where, synthesizer.schema)
+    made_by = {"verb": "sample", "model": model, "n": n, "where": where, "seed": seed}
+    with output_folder(output, made_by) as folder, waiting(f"Sampling {n:,} patients"):
+        synthesizer.sample_to_files(n, folder, where=condition, seed=seed, format=format)
+    say(f"Wrote {n:,} synthetic patients to {output}.")
+
+
+@app.command()
+def show(model: Annotated[Path, typer.Argument(help="Folder of a fitted synthesizer.")]) -> None:
+    """Show what a synthesizer was fitted to, and how."""
+
+
+def _typed_table(path: Path, patient_id: str) -> pl.DataFrame:
+    """Read a table; the text of a CSV file, which has no types, becomes numbers where it can."""
+    from longsynth.cohort.formats import read_table
+    from longsynth.cohort.formats.typed import typed
+
+    table = read_table(path)
+    return typed(table, patient_id=patient_id) if path.suffix.lower() == ".csv" else table
+
+
+def _read(static: Path | None, visits: Path | None, schema: Path, drop_after_event: bool) -> Cohort:
+    from longsynth.cohort.formats import read_cohort
+
+    return read_cohort(visits, static=static, schema=schema, drop_after_event=drop_after_event)

@@ -1,0 +1,1 @@
+"""Pictures and reports about cohorts, real and synthetic."""
