@@ -1,0 +1,88 @@
+"""The last word of the schema's constraints: exact repair of what sampling by classes leaves open inside a class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import polars as pl
+
+from longsynth.encoding.levels import level_numbers, level_position
+from longsynth.schema.types import Absorbing, Channel, Monotone, Ordered, Schema
+
+Conform = Callable[[np.ndarray], np.ndarray]
+
+
+def enforce(
+    schema: Schema, static: pl.DataFrame, visits: pl.DataFrame, conform: Mapping[str, Conform]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return both tables with every constraint of ``schema`` true for every patient.
+
+    Parameters
+    ----------
+    schema : Schema
+        Its ``monotone``, ``absorbing`` and ``ordered`` constraints are applied, in this order.
+    static, visits : polars.DataFrame
+        Decoded tables; visits sorted by patient and time.
+    conform : mapping of str to callable
+        By name of a numeric column: moves values to its precision and bounds.
+    """
+    key = schema.patient_id
+    for rule in schema.constraints:
+        if isinstance(rule, Monotone):
+            visits = _monotone(visits, key, rule, schema.channels[rule.channel])
+        elif isinstance(rule, Absorbing):
+            visits = _absorbing(visits, key, rule, schema.channels[rule.channel])
+    ordered = [rule for rule in schema.constraints if isinstance(rule, Ordered)]
+    for _ in ordered:
+        for rule in ordered:
+            if rule.lower in schema.static and rule.upper in schema.static:
+                static = _ordered(static, rule, conform)
+            else:
+                visits = _ordered(visits, rule, conform)
+    return static, visits
+
+
+def _monotone(visits: pl.DataFrame, key: str, rule: Monotone, channel: Channel) -> pl.DataFrame:
+    rises = rule.direction == "increasing"
+    running = pl.col("_value").cum_max() if rises else pl.col("_value").cum_min()
+    column = visits[rule.channel]
+    if channel.levels is None:
+        values = column
+    else:
+        numbers = pl.Series(level_numbers(column, channel.levels))
+        values = numbers.set(numbers < 0, None)
+    new = visits.select(pl.col(key), values.alias("_value")).select(running.over(key))["_value"]
+    if channel.levels is not None:
+        levels = pl.Series(list(channel.levels), strict=False)
+        new = levels.gather(new.fill_null(0)).cast(column.dtype)
+    return visits.with_columns(column.is_null().zip_with(column, new).alias(rule.channel))
+
+
+def _absorbing(visits: pl.DataFrame, key: str, rule: Absorbing, channel: Channel) -> pl.DataFrame:
+    assert channel.levels is not None
+    position = level_position(rule.level, channel.levels)
+    column = visits[rule.channel]
+    is_level = pl.Series("_level", level_numbers(column, channel.levels) == position)
+    reached = visits.select(pl.col(key), is_level).select(pl.col("_level").cum_max().over(key))["_level"]
+    level = pl.Series([rule.level]).cast(column.dtype)
+    new = (reached & column.is_not_null()).zip_with(level.new_from_index(0, len(column)), column)
+    return visits.with_columns(new.alias(rule.channel))
+
+
+def _ordered(table: pl.DataFrame, rule: Ordered, conform: Mapping[str, Conform]) -> pl.DataFrame:
+    """Exchange the values of a pair in the wrong order; where that leaves their ranges, move them together."""
+    low, high = table[rule.lower], table[rule.upper]
+    if low.dtype.is_temporal():
+        wrong = (low > high).fill_null(False)
+        return table.with_columns(
+            wrong.zip_with(high, low).alias(rule.lower), wrong.zip_with(low, high).alias(rule.upper)
+        )
+    a, b = low.cast(pl.Float64).to_numpy(), high.cast(pl.Float64).to_numpy()
+    wrong = a > b
+    new_a, new_b = np.where(wrong, conform[rule.lower](b), a), np.where(wrong, conform[rule.upper](a), b)
+    still = new_a > new_b
+    new_a = np.where(still, conform[rule.lower](new_b), new_a)
+    new_b = np.where(still & (new_a > new_b), conform[rule.upper](new_a), new_b)
+    columns = [(rule.lower, new_a, low.dtype), (rule.upper, new_b, high.dtype)]
+    return table.with_columns(pl.Series(n, v, nan_to_null=True).cast(t) for n, v, t in columns)

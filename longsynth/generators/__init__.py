@@ -1,0 +1,1 @@
+"""Fitted generators: static items first, then visits given them."""

@@ -1,0 +1,181 @@
+"""The fitted pair of generators: K members, each a static and a sequence network."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from longsynth.encoding.cohort_encoder import CohortEncoder
+from longsynth.encoding.encoded import EncodedCohort, concatenate
+from longsynth.generators.specs import item_spec, limits_of, time_settings
+from longsynth.networks.rollout import Visits, allowed_codes, rollout
+from longsynth.networks.sequence import SequenceNetwork, SequenceSize
+from longsynth.networks.static import StaticNetwork
+from longsynth.seeding import child_seed, stream
+
+CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What rebuilds the networks of a model, as plain JSON values.
+
+    Attributes
+    ----------
+    n_members : int
+        Number K of members; each synthetic patient comes from one.
+    static_units : int
+        Hidden units an item of the static network.
+    size : SequenceSize
+        Sizes of the sequence network.
+    backbone : str
+        ``recurrent`` or ``transformer``.
+    outcome_shares : tuple of float
+        As in :class:`~longsynth.networks.sequence.TimeSettings`.
+    max_visits : int
+        No synthetic record gets longer.
+    """
+
+    n_members: int
+    static_units: int
+    size: SequenceSize
+    backbone: str
+    outcome_shares: tuple[float, float, float]
+    max_visits: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, state: dict[str, Any]) -> Architecture:
+        """Rebuild the settings from :meth:`to_json`."""
+        shares = state["outcome_shares"]
+        fixed = {"size": SequenceSize(**state["size"]), "outcome_shares": (shares[0], shares[1], shares[2])}
+        return cls(**(state | fixed))
+
+
+class Model:
+    """K static and K sequence networks with the encoder that speaks for them; all that leaves a fit.
+
+    Parameters
+    ----------
+    encoder : CohortEncoder
+        Fitted.
+    architecture : Architecture
+        Sizes.
+    seed : int
+        Seed of the initial weights.
+    """
+
+    def __init__(self, encoder: CohortEncoder, architecture: Architecture, seed: int) -> None:
+        self.encoder, self.architecture = encoder, architecture
+        static_specs = [item_spec(item) for item in encoder.static_items]
+        channel_specs = [item_spec(item) for item in encoder.channel_items]
+        self.static_limits = limits_of(encoder, encoder.static_items)
+        self.channel_limits = limits_of(encoder, encoder.channel_items)
+        self.static: list[StaticNetwork] = []
+        self.sequence: list[SequenceNetwork] = []
+        with torch.random.fork_rng():
+            torch.manual_seed(child_seed(seed, "weights"))
+            for _ in range(architecture.n_members):
+                if static_specs:
+                    self.static.append(StaticNetwork(static_specs, architecture.static_units, architecture.size.dropout))
+                if encoder.time_scale is not None:
+                    times = time_settings(encoder, architecture.outcome_shares)
+                    network = SequenceNetwork(
+                        static_specs, channel_specs, times, architecture.size, architecture.backbone
+                    )
+                    self.sequence.append(network)
+
+    def networks(self) -> dict[str, nn.Module]:
+        """The networks by name, for saving and loading."""
+        named: dict[str, nn.Module] = {f"static-{k}": network for k, network in enumerate(self.static)}
+        return named | {f"sequence-{k}": network for k, network in enumerate(self.sequence)}
+
+    def sample(self, n: int, seed: int, member: int | None = None) -> EncodedCohort:
+        """Draw n patients.
+
+        Parameters
+        ----------
+        n : int
+            Number of patients.
+        seed : int
+            Equal seeds give equal patients.
+        member : int or None
+            Draw from this member alone; None: each patient from a random one.
+        """
+        rng = stream(seed, "sample")
+        k = self.architecture.n_members
+        chosen = rng.integers(k, size=n) if member is None else np.full(n, member)
+        parts, order = [], []
+        for number in range(k):
+            mine = np.flatnonzero(chosen == number)
+            generator = torch.Generator().manual_seed(child_seed(seed, "member", number))
+            for start in range(0, len(mine), CHUNK):
+                rows = mine[start : start + CHUNK]
+                parts.append(self._draw(number, len(rows), generator, rng))
+                order.append(rows)
+        if not parts:
+            return self._draw(0, 0, torch.Generator(), rng)
+        return concatenate(parts).take(np.argsort(np.concatenate(order), kind="stable"))
+
+    def _draw(self, member: int, n: int, generator: torch.Generator, rng: np.random.Generator) -> EncodedCohort:
+        codes = torch.zeros(n, len(self.encoder.static_items), dtype=torch.int64)
+        if self.static:
+            network = self.static[member].eval()
+            n_classes = network.head.table.n_classes
+            codes = network.sample(
+                n, generator, lambda item, drawn: allowed_codes(self.static_limits, n_classes, None, item, drawn)
+            )
+        positions = rng.random(codes.shape)
+        start, duration, event = self._outcomes(codes.numpy(), positions)
+        visits = self._visits(member, codes, start, duration, generator)
+        counts = np.bincount(visits.owner.numpy(), minlength=n)
+        channel_codes = visits.codes.numpy()
+        return EncodedCohort(
+            static_codes=codes.numpy().astype(np.int16),
+            static_positions=positions,
+            codes=channel_codes.astype(np.int16),
+            positions=rng.random(channel_codes.shape),
+            gap_codes=visits.gap_codes.numpy().astype(np.int16),
+            gap_positions=visits.gap_positions.numpy(),
+            steps=visits.steps.numpy(),
+            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            start=start,
+            duration=duration,
+            event=event,
+            ends_at_visit=visits.ended.numpy(),
+        )
+
+    def _outcomes(self, codes: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """First visit time, duration and event type (n,) of static codes; no first visit after the end."""
+        found = {"start": np.full(len(codes), np.nan), "duration": np.full(len(codes), np.nan)}
+        event = np.zeros(len(codes), np.int64)
+        for number, item in enumerate(self.encoder.static_items):
+            if item.role in found:
+                found[item.role] = item.codec.decode(codes[:, number], positions[:, number])
+            elif item.role == "event":
+                event = codes[:, number]
+        return np.fmin(found["start"], found["duration"]) + 0.0 * found["start"], found["duration"], event
+
+    def _visits(
+        self, member: int, codes: Tensor, start: np.ndarray, duration: np.ndarray, generator: torch.Generator
+    ) -> Visits:
+        if not self.sequence:
+            none = torch.zeros(0, dtype=torch.int64)
+            ended = torch.zeros(len(codes), dtype=torch.bool)
+            return Visits(none, none.new_zeros(0, 0), none, torch.zeros(0, dtype=torch.float64), none, ended)
+        return rollout(
+            self.sequence[member].eval(),
+            codes,
+            torch.from_numpy(start),
+            torch.from_numpy(duration),
+            self.channel_limits,
+            self.architecture.max_visits,
+            generator,
+        )

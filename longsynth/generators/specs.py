@@ -1,0 +1,68 @@
+"""From the encoder's codecs to what networks know about items."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from longsynth.encoding.cohort_encoder import CohortEncoder, Item
+from longsynth.encoding.encoded import EncodedCohort
+from longsynth.encoding.levels import LevelCodec
+from longsynth.encoding.limits import code_limits
+from longsynth.networks.items import ItemSpec
+from longsynth.networks.rollout import Limit
+from longsynth.networks.sequence import TimeSettings
+
+
+def item_spec(item: Item) -> ItemSpec:
+    """Return the features, borders and shares of one item."""
+    codec = item.codec
+    if isinstance(codec, LevelCodec):
+        shares = codec.class_shares
+        features = np.eye(codec.n_classes) if codec.n_classes != 2 else np.array([[-1.0], [1.0]])
+        edges = None
+    else:
+        shares = np.diff(codec.cumulative)
+        features = np.stack([codec.centres, (codec.centres**2 - 1) / 2], 1)
+        edges = codec.edges
+    missing = codec.missing_share
+    if missing > 0:
+        features = np.column_stack([features, np.full(len(features), 0.5)])
+    features = np.vstack([features, np.zeros(features.shape[1])])
+    if missing > 0:
+        features[-1, -1] = -0.5
+    return ItemSpec(edges, features, np.append(shares * (1 - missing), missing))
+
+
+def outcome_shares(encoded: EncodedCohort) -> tuple[float, float, float]:
+    """Return the shares of visits followed by another one, by one at the end of follow-up, and by none."""
+    counts = encoded.n_visits[encoded.n_visits > 0]
+    ends = int(encoded.ends_at_visit.sum())
+    outcomes = np.array([(counts - 1).sum() - ends, ends, len(counts) - ends], float)
+    gap, end, stop = outcomes / max(outcomes.sum(), 1.0)
+    return float(gap), float(end), float(stop)
+
+
+def time_settings(encoder: CohortEncoder, shares: tuple[float, float, float]) -> TimeSettings:
+    """Return scales and gap classes of the visit times of a cohort with visits."""
+    scale = encoder.time_scale
+    assert scale is not None
+    return TimeSettings(
+        step=scale.step,
+        tolerance=scale.tolerance,
+        typical_gap=scale.typical_gap,
+        typical_duration=scale.typical_duration,
+        edges=np.array([-30.0, 30.0]) if encoder.gap is None else encoder.gap.edges,
+        knots=np.ones((1, 2)) if encoder.gap is None else np.maximum(encoder.gap.knots, 1.0),
+        may_end=scale.ends_at_visits,
+        outcome_shares=shares,
+    )
+
+
+def limits_of(encoder: CohortEncoder, items: list[Item]) -> list[Limit]:
+    """Return the schema's constraints as limits on the codes of ``items``."""
+    found = code_limits(encoder.schema, [item.name for item in items], [item.codec for item in items])
+    return [
+        Limit(limit.target, limit.source, limit.from_last, limit.is_minimum, torch.from_numpy(limit.table).long())
+        for limit in found
+    ]

@@ -1,0 +1,41 @@
+"""The static network: all static items of a patient, drawn together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from longsynth.networks.batch import PatientBatch
+from longsynth.networks.items import ItemSpec
+from longsynth.networks.masked_head import CodeRange, MaskedHead
+
+
+class StaticNetwork(nn.Module):
+    """Joint distribution of S static items: baseline attributes, event type, duration and first visit time.
+
+    Parameters
+    ----------
+    items : sequence of ItemSpec
+        The S items, at least one.
+    n_units : int
+        Hidden units an item.
+    dropout : float
+        Share of hidden units dropped in training.
+    """
+
+    def __init__(self, items: Sequence[ItemSpec], n_units: int, dropout: float) -> None:
+        super().__init__()
+        self.head = MaskedHead(items, 1, n_units, dropout)
+
+    def log_prob(self, batch: PatientBatch) -> Tensor:
+        """Log-probability (N,) of the static items of a batch."""
+        return self.head.log_prob(self._context(len(batch)), batch.static_codes).sum(-1)
+
+    def sample(self, n: int, generator: torch.Generator, limits: CodeRange | None = None) -> Tensor:
+        """Draw codes (n, S)."""
+        return self.head.sample(self._context(n), generator, limits)
+
+    def _context(self, n: int) -> Tensor:
+        return self.head.out_bias.new_ones(n, 1)

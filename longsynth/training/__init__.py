@@ -1,0 +1,1 @@
+"""Fitting networks with Lightning: batches, cross-fitted likelihood training, adversarial rounds."""

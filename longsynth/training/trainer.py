@@ -1,0 +1,124 @@
+"""One place that sets up Lightning trainers: devices, checkpoints, early stopping, logs and progress."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.loggers import CSVLogger
+
+from longsynth.training.crossfit import HELD_OUT_NLL
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What Lightning's Trainer is told about devices; passed through unchanged.
+
+    The gradient of a batch is small work, so one process is the default everywhere.
+    """
+
+    accelerator: str = "auto"
+    devices: int | str | list[int] = 1
+    strategy: str = "auto"
+    precision: str = "32-true"
+
+
+def run_stage(
+    module: pl.LightningModule,
+    data: pl.LightningDataModule,
+    folder: Path,
+    hardware: Hardware,
+    *,
+    max_epochs: int,
+    patience: int | None,
+    progress: bool,
+    resume: bool,
+) -> dict[str, Any]:
+    """Train one stage, leave the module at its best weights, and return what happened.
+
+    Parameters
+    ----------
+    module, data : LightningModule, LightningDataModule
+        What to train on what.
+    folder : Path
+        Checkpoints and the CSV log of this stage.
+    hardware : Hardware
+        Devices.
+    max_epochs, patience : int, int or None
+        Limits; None: no early stopping and the last weights are kept.
+    progress : bool
+        Show a progress bar.
+    resume : bool
+        Carry on from the stage's last checkpoint if there is one.
+
+    Returns
+    -------
+    dict
+        ``epochs`` run, and with early stopping ``best_epoch``, ``held_out_nll`` and ``stop_ratio``.
+    """
+    stopping = patience is not None
+    keep = ModelCheckpoint(
+        folder, "best", monitor=HELD_OUT_NLL if stopping else None, save_last=True, enable_version_counter=False
+    )
+    callbacks: list[pl.Callback] = [keep, _Watch()]
+    if stopping:
+        callbacks.append(EarlyStopping(HELD_OUT_NLL, patience=patience, check_finite=True))
+    if progress:
+        callbacks.append(RichProgressBar(leave=False))
+    trainer = pl.Trainer(
+        accelerator=hardware.accelerator,
+        devices=hardware.devices,
+        strategy=hardware.strategy,
+        precision=hardware.precision,  # type: ignore[arg-type]
+        max_epochs=max_epochs,
+        callbacks=callbacks,
+        logger=CSVLogger(folder, name="", version=""),
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        gradient_clip_val=50.0 if module.automatic_optimization else None,
+        log_every_n_steps=50,
+    )
+    last = folder / "last.ckpt"
+    trainer.fit(module, datamodule=data, ckpt_path=str(last) if resume and last.exists() else None)
+    record: dict[str, Any] = {"epochs": trainer.current_epoch}
+    if stopping:
+        best = torch.load(keep.best_model_path, map_location="cpu", weights_only=False)
+        module.load_state_dict(best["state_dict"])
+        record |= {"best_epoch": best["epoch"]} | next(w for w in callbacks if isinstance(w, _Watch)).seen[best["epoch"]]
+    return record
+
+
+class _Watch(pl.Callback):
+    """Remembers the validation figures of every epoch, across a resume."""
+
+    def __init__(self) -> None:
+        self.seen: dict[int, dict[str, float]] = {}
+
+    def on_validation_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
+        metrics = trainer.callback_metrics
+        names = [name for name in (HELD_OUT_NLL, "stop_ratio") if name in metrics]
+        self.seen[trainer.current_epoch] = {name: float(metrics[name]) for name in names}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.seen = state["seen"]
+
+
+@contextmanager
+def quiet_training(seed: int) -> Iterator[None]:
+    """Seed torch for a block and leave its global generator as it was; hush Lightning's advice about loaders."""
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        warnings.filterwarnings("ignore", module="lightning_fabric")
+        torch.manual_seed(seed)
+        yield
