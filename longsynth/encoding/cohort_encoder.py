@@ -10,7 +10,7 @@ import polars as pl
 
 from longsynth.cohort.cohort import Cohort
 from longsynth.encoding.encoded import EncodedCohort
-from longsynth.encoding.enforce import enforce
+from longsynth.encoding.enforce import Conform, enforce_static, enforce_visits
 from longsynth.encoding.levels import LevelCodec, fit_levels, level_numbers
 from longsynth.encoding.numeric import NumericCodec, fit_numeric
 from longsynth.encoding.visit_times import TimeScale, fit_gaps, fit_time_scale
@@ -167,16 +167,8 @@ class CohortEncoder:
 
     def inverse_transform(self, encoded: EncodedCohort, patient_ids: list[str]) -> Cohort:
         """Return the synthetic cohort of these codes under these patient ids."""
-        static_columns: dict[str, pl.Series] = {}
-        constants: dict[str, pl.Series] = {}
-        for number, item in enumerate(self.static_items):
-            column = _decode(item, encoded.static_codes[:, number], encoded.static_positions[:, number])
-            if item.role == "constant":
-                constants[item.name] = column
-            elif item.role != "start":
-                static_columns[item.name] = column
+        static = self.decode_static(encoded.static_codes, encoded.static_positions)
         id_column = pl.Series(self.schema.patient_id, patient_ids, dtype=pl.String)
-        static = pl.DataFrame([id_column, *static_columns.values()])
         owner = np.repeat(np.arange(encoded.n_patients), encoded.n_visits)
         columns = [id_column.gather(owner)]
         if self.schema.visit_time is not None:
@@ -184,15 +176,28 @@ class CohortEncoder:
         by_name = {
             item.name: _decode(item, encoded.codes[:, number], encoded.positions[:, number])
             for number, item in enumerate(self.channel_items)
-        } | {name: column.gather(owner) for name, column in constants.items()}
-        columns += [by_name[name] for name in self.schema.channels]
-        conform = {
-            item.name: item.codec.conform
-            for item in (*self.static_items, *self.channel_items)
-            if isinstance(item.codec, NumericCodec)
         }
-        static, visits = enforce(self.schema, static, pl.DataFrame(columns), conform)
-        return Cohort(static, visits, schema=self.schema, origin="synthetic")
+        for number, item in enumerate(self.static_items):
+            if item.role == "constant":
+                values = _decode(item, encoded.static_codes[:, number], encoded.static_positions[:, number])
+                by_name[item.name] = values.gather(owner)
+        columns += [by_name[name] for name in self.schema.channels]
+        visits = enforce_visits(self.schema, pl.DataFrame(columns), self._conform(self.channel_items))
+        given = None if self.schema.visit_time is None else visits
+        return Cohort(static.insert_column(0, id_column), given, schema=self.schema, origin="synthetic")
+
+    def decode_static(self, codes: np.ndarray, positions: np.ndarray) -> pl.DataFrame:
+        """Return static attributes, duration and event of static codes and positions, each (N, S)."""
+        columns = [
+            _decode(item, codes[:, number], positions[:, number])
+            for number, item in enumerate(self.static_items)
+            if item.role not in ("start", "constant")
+        ]
+        return enforce_static(self.schema, pl.DataFrame(columns), self._conform(self.static_items))
+
+    @staticmethod
+    def _conform(items: list[Item]) -> dict[str, Conform]:
+        return {item.name: item.codec.conform for item in items if isinstance(item.codec, NumericCodec)}
 
     def _decode_times(self, encoded: EncodedCohort, owner: np.ndarray) -> pl.Series:
         assert self.schema.visit_time is not None

@@ -13,19 +13,18 @@ from longsynth.schema.types import Absorbing, Channel, Monotone, Ordered, Schema
 Conform = Callable[[np.ndarray], np.ndarray]
 
 
-def enforce(
-    schema: Schema, static: pl.DataFrame, visits: pl.DataFrame, conform: Mapping[str, Conform]
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return both tables with every constraint of ``schema`` true for every patient.
+def enforce_static(schema: Schema, static: pl.DataFrame, conform: Mapping[str, Conform]) -> pl.DataFrame:
+    """Return decoded static columns with every ``ordered`` constraint true.
 
-    Parameters
-    ----------
-    schema : Schema
-        Its ``monotone``, ``absorbing`` and ``ordered`` constraints are applied, in this order.
-    static, visits : polars.DataFrame
-        Decoded tables; visits sorted by patient and time.
-    conform : mapping of str to callable
-        By name of a numeric column: moves values to its precision and bounds.
+    ``conform`` holds, by name of a numeric column, what moves values to its precision and bounds.
+    """
+    return _all_ordered(schema, static, set(schema.static), conform)
+
+
+def enforce_visits(schema: Schema, visits: pl.DataFrame, conform: Mapping[str, Conform]) -> pl.DataFrame:
+    """Return decoded visits, sorted by patient and time, with every constraint true.
+
+    ``monotone`` and ``absorbing`` constraints are applied before ``ordered`` ones. ``conform`` as above.
     """
     key = schema.patient_id
     for rule in schema.constraints:
@@ -33,14 +32,18 @@ def enforce(
             visits = _monotone(visits, key, rule, schema.channels[rule.channel])
         elif isinstance(rule, Absorbing):
             visits = _absorbing(visits, key, rule, schema.channels[rule.channel])
-    ordered = [rule for rule in schema.constraints if isinstance(rule, Ordered)]
-    for _ in ordered:
-        for rule in ordered:
-            if rule.lower in schema.static and rule.upper in schema.static:
-                static = _ordered(static, rule, conform)
-            else:
-                visits = _ordered(visits, rule, conform)
-    return static, visits
+    return _all_ordered(schema, visits, set(schema.channels), conform)
+
+
+def _all_ordered(
+    schema: Schema, table: pl.DataFrame, names: set[str], conform: Mapping[str, Conform]
+) -> pl.DataFrame:
+    """Apply the constraints within ``names`` as often as a chain of them may need."""
+    rules = [rule for rule in schema.constraints if isinstance(rule, Ordered) and {rule.lower, rule.upper} <= names]
+    for _ in rules:
+        for rule in rules:
+            table = _ordered(table, rule, conform)
+    return table
 
 
 def _monotone(visits: pl.DataFrame, key: str, rule: Monotone, channel: Channel) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from longsynth.encoding.cohort_encoder import CohortEncoder
 from longsynth.encoding.encoded import EncodedCohort, concatenate
+from longsynth.exceptions import ConfigError
 from longsynth.generators.specs import item_spec, limits_of, time_settings
 from longsynth.networks.rollout import Visits, allowed_codes, rollout
 from longsynth.networks.sequence import SequenceNetwork, SequenceSize
@@ -18,6 +20,8 @@ from longsynth.networks.static import StaticNetwork
 from longsynth.seeding import child_seed, stream
 
 CHUNK = 1000
+MAX_DRAWS_AN_ACCEPTED = 20_000
+Accept = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -94,10 +98,10 @@ class Model:
 
     def networks(self) -> dict[str, nn.Module]:
         """The networks by name, for saving and loading."""
-        named: dict[str, nn.Module] = {f"static-{k}": network for k, network in enumerate(self.static)}
-        return named | {f"sequence-{k}": network for k, network in enumerate(self.sequence)}
+        named: dict[str, nn.Module] = {f"static_{k}": network for k, network in enumerate(self.static)}
+        return named | {f"sequence_{k}": network for k, network in enumerate(self.sequence)}
 
-    def sample(self, n: int, seed: int, member: int | None = None) -> EncodedCohort:
+    def sample(self, n: int, seed: int, member: int | None = None, accept: Accept | None = None) -> EncodedCohort:
         """Draw n patients.
 
         Parameters
@@ -108,37 +112,78 @@ class Model:
             Equal seeds give equal patients.
         member : int or None
             Draw from this member alone; None: each patient from a random one.
+        accept : callable or None
+            Tells from static codes and positions, each (m, S), which of m patients are wanted, shape (m,); others
+            are drawn again, so that the result follows the conditional distribution.
+
+        Raises
+        ------
+        ConfigError
+            If hardly any patient is accepted.
         """
         rng = stream(seed, "sample")
         k = self.architecture.n_members
-        chosen = rng.integers(k, size=n) if member is None else np.full(n, member)
+        generators = [torch.Generator().manual_seed(child_seed(seed, "member", number)) for number in range(k)]
+        members, codes, positions = self._draw_static(n, rng, generators, member, accept)
         parts, order = [], []
         for number in range(k):
-            mine = np.flatnonzero(chosen == number)
-            generator = torch.Generator().manual_seed(child_seed(seed, "member", number))
-            for start in range(0, len(mine), CHUNK):
-                rows = mine[start : start + CHUNK]
-                parts.append(self._draw(number, len(rows), generator, rng))
+            mine = np.flatnonzero(members == number)
+            for rows in np.split(mine, range(CHUNK, len(mine), CHUNK)):
+                parts.append(self._draw_visits(number, codes[rows], positions[rows], rng, generators[number]))
                 order.append(rows)
-        if not parts:
-            return self._draw(0, 0, torch.Generator(), rng)
         return concatenate(parts).take(np.argsort(np.concatenate(order), kind="stable"))
 
-    def _draw(self, member: int, n: int, generator: torch.Generator, rng: np.random.Generator) -> EncodedCohort:
-        codes = torch.zeros(n, len(self.encoder.static_items), dtype=torch.int64)
-        if self.static:
-            network = self.static[member].eval()
-            n_classes = network.head.table.n_classes
-            codes = network.sample(
-                n, generator, lambda item, drawn: allowed_codes(self.static_limits, n_classes, None, item, drawn)
-            )
-        positions = rng.random(codes.shape)
-        start, duration, event = self._outcomes(codes.numpy(), positions)
-        visits = self._visits(member, codes, start, duration, generator)
-        counts = np.bincount(visits.owner.numpy(), minlength=n)
+    def _draw_static(
+        self,
+        n: int,
+        rng: np.random.Generator,
+        generators: list[torch.Generator],
+        member: int | None,
+        accept: Accept | None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Member (n,), static codes (n, S) and positions (n, S) of n accepted patients."""
+        kept: list[tuple[np.ndarray, ...]] = []
+        n_kept = n_drawn = 0
+        while n_kept < n or not kept:
+            n_wanted = n if accept is None else min(max(2 * n, 1000), 50_000)
+            members = rng.integers(len(generators), size=n_wanted) if member is None else np.full(n_wanted, member)
+            codes = np.zeros((n_wanted, len(self.encoder.static_items)), np.int64)
+            for number in np.unique(members) if self.static else ():
+                mine = members == number
+                codes[mine] = self._static_codes(number, int(mine.sum()), generators[number]).numpy()
+            positions = rng.random(codes.shape)
+            wanted = np.ones(n_wanted, bool) if accept is None else accept(codes, positions)
+            kept.append((members[wanted], codes[wanted], positions[wanted]))
+            n_kept, n_drawn = n_kept + int(wanted.sum()), n_drawn + n_wanted
+            if n_kept < n and n_drawn >= MAX_DRAWS_AN_ACCEPTED * max(n_kept, 10):
+                raise ConfigError(
+                    f"fewer than 1 in {MAX_DRAWS_AN_ACCEPTED:,} synthetic patients meet the condition; "
+                    "loosen it, or check its values against `longsynth show`"
+                )
+        members, codes, positions = (np.concatenate(column)[:n] for column in zip(*kept, strict=True))
+        return members, codes, positions
+
+    def _static_codes(self, member: int, n: int, generator: torch.Generator) -> Tensor:
+        network = self.static[member].eval()
+        n_classes = network.head.table.n_classes
+        return network.sample(
+            n, generator, lambda item, drawn: allowed_codes(self.static_limits, n_classes, None, item, drawn)
+        )
+
+    def _draw_visits(
+        self,
+        member: int,
+        codes: np.ndarray,
+        positions: np.ndarray,
+        rng: np.random.Generator,
+        generator: torch.Generator,
+    ) -> EncodedCohort:
+        start, duration, event = self._outcomes(codes, positions)
+        visits = self._visits(member, torch.from_numpy(codes), start, duration, generator)
+        counts = np.bincount(visits.owner.numpy(), minlength=len(codes))
         channel_codes = visits.codes.numpy()
         return EncodedCohort(
-            static_codes=codes.numpy().astype(np.int16),
+            static_codes=codes.astype(np.int16),
             static_positions=positions,
             codes=channel_codes.astype(np.int16),
             positions=rng.random(channel_codes.shape),

@@ -1,0 +1,35 @@
+"""A fitted model as JSON documents and arrays, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from longsynth.encoding.cohort_encoder import CohortEncoder
+from longsynth.generators.model import Architecture, Model
+
+
+def model_state(model: Model) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
+    """Return the documents ``encoder`` and ``architecture`` and one group of arrays a network."""
+    documents = {"encoder": model.encoder.to_json(), "architecture": model.architecture.to_json()}
+    tensors = {
+        name: {key: value.detach().cpu().numpy() for key, value in network.state_dict().items()}
+        for name, network in model.networks().items()
+    }
+    return documents, tensors
+
+
+def model_from_state(documents: Mapping[str, Any], tensors: Mapping[str, Mapping[str, np.ndarray]]) -> Model:
+    """Rebuild a model from :func:`model_state`."""
+    encoder = CohortEncoder.from_json(documents["encoder"])
+    model = Model(encoder, Architecture.from_json(documents["architecture"]), seed=0)
+    networks = model.networks()
+    if set(networks) != set(tensors):
+        raise ValueError("the networks do not match the architecture")
+    for name, network in networks.items():
+        network.load_state_dict({key: torch.from_numpy(array.copy()) for key, array in tensors[name].items()})
+        network.eval()
+    return model

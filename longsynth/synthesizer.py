@@ -1,0 +1,294 @@
+"""The whole: fit a cohort, sample synthetic patients, save and load."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from functools import reduce
+from operator import and_
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from longsynth.artifact import read_artifact, write_artifact
+from longsynth.cohort.cohort import Cohort
+from longsynth.cohort.formats.stream import cohort_writer
+from longsynth.encoding import CohortEncoder
+from longsynth.exceptions import ArtifactError, CohortError, ConfigError, NotFittedError
+from longsynth.generators.fit import FitSettings, fit_model
+from longsynth.generators.model import Model
+from longsynth.generators.state import model_from_state, model_state
+from longsynth.schema.types import Schema
+from longsynth.seeding import child_seed
+from longsynth.training.plan import plan_for
+from longsynth.training.trainer import Hardware
+
+MIN_PATIENTS = 20
+PART = 5000
+Where = pl.Expr | Mapping[str, Any]
+
+
+class Synthesizer:
+    """Learns a cohort and draws synthetic ones.
+
+    Parameters
+    ----------
+    seed : int
+        Equal seeds and data give an equal fit on the same machine.
+    objective : {"hybrid", "likelihood", "adversarial"}
+        ``hybrid``: likelihood, then adversarial refinement with the likelihood as anchor, kept only where it beats
+        as many steps of likelihood alone on held-out patients. ``likelihood``: that alone. ``adversarial``: a pure
+        GAN, without likelihood.
+    backbone : {"recurrent", "transformer"}
+        How the history of a patient is read.
+    accelerator, devices, strategy, precision
+        Passed to Lightning's Trainer.
+
+    Attributes
+    ----------
+    schema : Schema
+        Of the train cohort, after :meth:`fit`.
+    training_record : dict
+        What happened in each stage: epochs, held-out likelihood, what refinement was kept and why. No patient's data.
+
+    Examples
+    --------
+    >>> import longsynth as ls
+    >>> train, holdout = ls.split(ls.load_pbc(), holdout=0.3, seed=0)
+    >>> synthesizer = ls.Synthesizer(seed=0).fit(train)  # doctest: +SKIP
+    >>> arm = synthesizer.sample(300, where={"trt": 1}, seed=1)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        objective: Literal["hybrid", "likelihood", "adversarial"] = "hybrid",
+        backbone: Literal["recurrent", "transformer"] = "recurrent",
+        *,
+        accelerator: str = "auto",
+        devices: int | str | list[int] = 1,
+        strategy: str = "auto",
+        precision: str = "32-true",
+    ) -> None:
+        if objective not in ("hybrid", "likelihood", "adversarial"):
+            raise ConfigError("objective must be 'hybrid', 'likelihood' or 'adversarial'")
+        if backbone not in ("recurrent", "transformer"):
+            raise ConfigError("backbone must be 'recurrent' or 'transformer'")
+        if seed < 0:
+            raise ConfigError("seed must be 0 or more")
+        self.seed, self.objective, self.backbone = seed, objective, backbone
+        self.hardware = Hardware(accelerator, devices, strategy, precision)
+        self.training_record: dict[str, Any] = {}
+        self._model: Model | None = None
+
+    @property
+    def schema(self) -> Schema:
+        """Schema of the train cohort."""
+        return self._fitted().encoder.schema
+
+    def fit(
+        self, train: Cohort, *, work_dir: str | Path | None = None, resume: bool = False, progress: bool = False
+    ) -> Synthesizer:
+        """Learn a cohort.
+
+        Parameters
+        ----------
+        train : Cohort
+            The patients to learn from. Keep the holdout out of it.
+        work_dir : path or None
+            Where checkpoints and logs go. None: a temporary folder.
+        resume : bool
+            Carry on from the checkpoints in ``work_dir``, left by a fit of the same cohort and settings.
+        progress : bool
+            Show progress bars.
+
+        Returns
+        -------
+        Synthesizer
+            Itself, fitted.
+
+        Raises
+        ------
+        CohortError
+            If there are fewer than 20 patients, or nothing to learn.
+        ConfigError
+            If ``resume`` finds checkpoints of another cohort or other settings.
+        """
+        if resume and work_dir is None:
+            raise ConfigError("resume needs the work_dir of the fit to carry on")
+        _check_learnable(train)
+        started = time.perf_counter()
+        encoder = CohortEncoder().fit(train)
+        encoded = encoder.transform(train)
+        with tempfile.TemporaryDirectory() as temporary:
+            settings = FitSettings(
+                objective=self.objective,
+                backbone=self.backbone,
+                plan=plan_for(train.n_patients),
+                hardware=self.hardware,
+                seed=self.seed,
+                folder=Path(work_dir or temporary),
+                resume=resume,
+                progress=progress,
+            )
+            self._model, self.training_record = fit_model(encoder, encoded, settings)
+        self.training_record["seconds"] = round(time.perf_counter() - started, 1)
+        return self
+
+    def sample(self, n: int, where: Where | None = None, seed: int = 0) -> Cohort:
+        """Draw n synthetic patients.
+
+        Parameters
+        ----------
+        n : int
+            Number of patients, at least 1.
+        where : polars.Expr, mapping or None
+            A condition on static attributes, duration or event, or fixed values such as ``{"trt": 1}``. Patients
+            follow the distribution given the condition.
+        seed : int
+            Equal seeds give equal patients.
+
+        Returns
+        -------
+        Cohort
+            Of origin ``synthetic``, with ids that say so.
+
+        Raises
+        ------
+        ConfigError
+            If the condition names what is no attribute, or hardly any patient meets it.
+        """
+        parts = [part.tables() for part in self._parts(n, where, seed)]
+        static, visits = (pl.concat(tables) for tables in zip(*parts, strict=True))
+        return Cohort(static, visits if self.schema.visit_time else None, schema=self.schema, origin="synthetic")
+
+    def sample_to_files(
+        self,
+        n: int,
+        folder: str | Path,
+        where: Where | None = None,
+        seed: int = 0,
+        format: Literal["parquet", "csv"] = "parquet",
+        on_progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Draw n synthetic patients straight into ``static`` and ``visits`` files, in constant memory.
+
+        Parameters as in :meth:`sample`; equal arguments give equal patients.
+
+        Parameters
+        ----------
+        n, where, seed
+            As in :meth:`sample`.
+        folder : path
+            Where the files go; both appear complete, or none does.
+        format : {"parquet", "csv"}
+            File format and suffix.
+        on_progress : callable or None
+            Called with the number of patients written so far.
+        """
+        if format not in ("parquet", "csv"):
+            raise ConfigError("format must be 'parquet' or 'csv'")
+        parts = self._parts(n, where, seed)
+        done = 0
+        with cohort_writer(folder, format, has_visits=self.schema.visit_time is not None) as add:
+            for part in parts:
+                add(part)
+                done += part.n_patients
+                if on_progress is not None:
+                    on_progress(done)
+
+    def _parts(self, n: int, where: Where | None, seed: int) -> Iterator[Cohort]:
+        model = self._fitted()
+        if n < 1:
+            raise ConfigError("n must be 1 or more")
+        if seed < 0:
+            raise ConfigError("seed must be 0 or more")
+        accept = None if where is None else _acceptance(model.encoder, where)
+        digits = max(6, len(str(n)))
+        for number, first in enumerate(range(0, n, PART)):
+            size = min(PART, n - first)
+            encoded = model.sample(size, child_seed(seed, "part", number), accept=accept)
+            ids = [f"synthetic-{first + i + 1:0{digits}d}" for i in range(size)]
+            yield model.encoder.inverse_transform(encoded, ids)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the fitted synthesizer to a folder of safetensors and JSON: generators and encoder, nothing else."""
+        documents, tensors = model_state(self._fitted())
+        settings = {"seed": self.seed, "objective": self.objective, "backbone": self.backbone}
+        record = {"settings": settings, "hardware": asdict(self.hardware), "training": self.training_record}
+        write_artifact(folder, documents | {"record": record}, tensors)
+
+    def _fitted(self) -> Model:
+        if self._model is None:
+            raise NotFittedError("the synthesizer is not fitted; call fit(cohort) or longsynth.load(folder) first")
+        return self._model
+
+
+def load(folder: str | Path) -> Synthesizer:
+    """Read a fitted synthesizer from the folder that :meth:`Synthesizer.save` wrote.
+
+    Raises
+    ------
+    ArtifactError
+        If the folder is not a whole, unaltered artifact of a version this longsynth can read.
+    """
+    documents, tensors = read_artifact(folder)
+    try:
+        record: Any = documents["record"]
+        synthesizer = Synthesizer(**record["settings"])
+        synthesizer.training_record = record["training"]
+        synthesizer._model = model_from_state(documents, tensors)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
+        raise ArtifactError(f"{folder} is not a fitted synthesizer of this version; fit and save it again") from error
+    return synthesizer
+
+
+def _acceptance(encoder: CohortEncoder, where: Where) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Turn a condition into a test of static codes and positions."""
+    condition = _expression(encoder, where)
+
+    def accept(codes: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        static = encoder.decode_static(codes, positions)
+        return static.select(condition.fill_null(False).alias("accepted"))["accepted"].to_numpy()
+
+    try:
+        outcome = encoder.decode_static(
+            np.zeros((1, len(encoder.static_items)), np.int64), np.full((1, len(encoder.static_items)), 0.5)
+        ).select(condition.alias("accepted"))
+    except pl.exceptions.PolarsError as error:
+        raise ConfigError(f"the condition cannot be applied to the static attributes: {_first_line(error)}") from error
+    if outcome["accepted"].dtype != pl.Boolean or len(outcome) != 1:
+        raise ConfigError("the condition must be true or false for each patient, such as pl.col('age') >= 50")
+    return accept
+
+
+def _expression(encoder: CohortEncoder, where: Where) -> pl.Expr:
+    if isinstance(where, pl.Expr):
+        return where
+    if not where:
+        raise ConfigError("the condition is empty; leave `where` out to sample from everybody")
+    names = {*encoder.schema.static, *encoder.schema.event_columns}
+    unknown = [name for name in where if name not in names]
+    if unknown:
+        raise ConfigError(f"no static attribute is called {unknown[0]!r}; there are {', '.join(sorted(names))}")
+    return reduce(and_, [pl.col(name) == value for name, value in where.items()])
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
+
+
+def _check_learnable(train: Cohort) -> None:
+    if train.origin != "real":
+        raise CohortError("the cohort is synthetic; fit a real one")
+    if train.n_patients < MIN_PATIENTS:
+        raise CohortError(
+            f"the cohort has {train.n_patients} patients; with fewer than {MIN_PATIENTS} a generator would copy them. "
+            "Use a larger cohort"
+        )
+    if not train.schema.static and train.schema.terminal_event is None and train.n_visits == 0:
+        raise CohortError("the cohort has neither static attributes, nor a terminal event, nor visits to learn")
