@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from longsynth.cohort.columns import rows
+from longsynth.cohort.columns import counted
 from longsynth.cohort.rules import check_columns, check_constraints
 from longsynth.exceptions import CohortError
 from longsynth.schema.types import Column, Schema, TerminalEvent, VisitTime
@@ -57,13 +57,13 @@ def notes(static: pl.DataFrame, visits: pl.DataFrame, schema: Schema) -> tuple[s
     """Return what is odd about a valid cohort, though no error."""
     found = []
     if static.height < _FEW_PATIENTS:
-        found.append(f"static: only {rows(static.height)}; so few patients say little about a population")
+        found.append(f"static: only {counted(static.height, 'patient')}; they say little about their population")
     if schema.terminal_event is not None and not (static[schema.terminal_event.event] != 0).any():
         found.append(f"static.{schema.terminal_event.event}: every patient is censored; no event is observed")
     if schema.visit_time is not None:
         n_without = static.join(visits, on=schema.patient_id, how="anti").height
         if n_without:
-            found.append(f"static: {rows(n_without)} without a visit")
+            found.append(f"static: {counted(n_without, 'patient')} without a visit")
     both: tuple[tuple[str, pl.DataFrame, Mapping[str, Column]], ...] = (
         ("static", static, schema.static),
         ("visits", visits, schema.channels),
@@ -86,18 +86,18 @@ def drop_after_event(static: pl.DataFrame, visits: pl.DataFrame, schema: Schema)
         return visits, []
     kept = visits.filter(~_is_late(static, visits, schema))
     n_dropped = visits.height - kept.height
-    return kept, [f"visits: {rows(n_dropped)} after the end of follow-up left out"] if n_dropped else []
+    return kept, [f"visits: {counted(n_dropped)} after the end of follow-up left out"] if n_dropped else []
 
 
 def _patient_problems(static: pl.DataFrame, schema: Schema) -> list[str]:
     ids = static[schema.patient_id]
     found = []
     if ids.null_count():
-        found.append(f"static.{schema.patient_id}: {rows(ids.null_count())} without a patient id; fill it in")
+        found.append(f"static.{schema.patient_id}: {counted(ids.null_count())} without a patient id; fill it in")
     n_repeated = ids.drop_nulls().len() - ids.drop_nulls().n_unique()
     if n_repeated:
         remedy = "keep one row a patient, or give everything as one flat visits table"
-        found.append(f"static.{schema.patient_id}: {rows(n_repeated)} with the id of another row; {remedy}")
+        found.append(f"static.{schema.patient_id}: {counted(n_repeated)} with the id of another row; {remedy}")
     return found
 
 
@@ -112,7 +112,7 @@ def _event_problems(static: pl.DataFrame, end: TerminalEvent) -> list[str]:
         (end.event, event.null_count(), "without an event type; write 0 for censored"),
         (end.event, n_unknown, f"with an event type other than {listed}; correct it, or add it to event_types"),
     )
-    return [f"static.{column}: {rows(int(n))} {complaint}" for column, n, complaint in checked if n]
+    return [f"static.{column}: {counted(int(n))} {complaint}" for column, n, complaint in checked if n]
 
 
 def _visit_problems(static: pl.DataFrame, visits: pl.DataFrame, schema: Schema, time: VisitTime) -> list[str]:
@@ -137,7 +137,7 @@ def _visit_problems(static: pl.DataFrame, visits: pl.DataFrame, schema: Schema, 
         (time.column, present.height - present.n_unique(), "with the patient and time of another row; merge them"),
         (time.column, n_late, "after the end of follow-up; drop them with --drop-after-event (drop_after_event=True)"),
     )
-    return [f"visits.{column}: {rows(int(n))} {complaint}" for column, n, complaint in checked if n]
+    return [f"visits.{column}: {counted(int(n))} {complaint}" for column, n, complaint in checked if n]
 
 
 def _is_late(static: pl.DataFrame, visits: pl.DataFrame, schema: Schema) -> pl.Series:

@@ -154,8 +154,8 @@ class Cohort:
             raise CohortError(f"the filter names columns that are not static: {', '.join(sorted(unknown))}")
         try:
             matching = self.static.filter(where)
-        except pl.exceptions.PolarsError as error:
-            raise CohortError("the filter cannot be computed on the static columns; compare like with like") from error
+        except pl.exceptions.PolarsError:  # the cause could show values
+            raise CohortError("the filter cannot be computed on the static columns; compare like with like") from None
         return self._keep(matching.select(self.schema.patient_id))
 
     def to_survival(self) -> pd.DataFrame:

@@ -77,7 +77,9 @@ def to_event(series: pl.Series) -> Converted:
         return Converted(series, problem)
     whole, n_bad = _whole(values)
     if n_bad:
-        return Converted(series, f"{rows(n_bad)} with no whole number; write 0 for censored and 1, 2, ... for events")
+        return Converted(
+            series, f"{counted(n_bad)} with no whole number; write 0 for censored and 1, 2, ... for events"
+        )
     return Converted(whole)
 
 
@@ -131,7 +133,7 @@ def to_date(series: pl.Series, *, with_time: bool) -> Converted:
     n_with_time = int((series.dt.time() != dt.time()).sum())
     if n_with_time:
         remedy = "take it off, or declare the visit times as datetime"
-        return Converted(series, f"{rows(n_with_time)} with a time of day; {remedy}")
+        return Converted(series, f"{counted(n_with_time)} with a time of day; {remedy}")
     return Converted(series.dt.date())
 
 
@@ -141,9 +143,9 @@ def blank_to_null(text: pl.Series, keep: tuple[str, ...] = ()) -> pl.Series:
     return text.set(text.is_in(blanks), None)
 
 
-def rows(n: int) -> str:
-    """Return ``n`` as words: ``1 row``, ``2 rows``."""
-    return f"{n:,} row" if n == 1 else f"{n:,} rows"
+def counted(n: int, noun: str = "row") -> str:
+    """Return how many: ``1 row``, ``2 rows``, ``1,000 patients``."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def _is_never_observed(series: pl.Series) -> bool:
@@ -166,7 +168,7 @@ def _parse_number(text: pl.Series) -> Converted:
     floats = text.cast(pl.Float64, strict=False)
     n_bad = floats.null_count() - n_missing
     if n_bad:
-        return Converted(text, f"{rows(n_bad)} with text that is not a number; correct it, or leave it empty")
+        return Converted(text, f"{counted(n_bad)} with text that is not a number; correct it, or leave it empty")
     return Converted(floats.fill_nan(None))
 
 
@@ -183,7 +185,7 @@ def _parse_date(text: pl.Series) -> Converted:
     times = local.to_frame().select(pl.coalesce(parsed)).to_series()
     n_bad = times.null_count() - n_missing
     if n_bad:
-        return Converted(text, f"{rows(n_bad)} with text that is not an ISO date such as 2024-01-31; correct them")
+        return Converted(text, f"{counted(n_bad)} with text that is not an ISO date such as 2024-01-31; correct them")
     if not len(zones):
         return Converted(times)
     return Converted((times - _offset(zones[0])).dt.replace_time_zone("UTC"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from longsynth.cohort.checks import raise_all
+from longsynth.cohort.columns import counted
 from longsynth.schema.types import Schema
 
 
@@ -31,9 +32,9 @@ def fold(table: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     if schema.patient_id not in table.columns:
         return table
     names = [name for name in (*schema.static, *schema.event_columns) if name in table.columns]
-    rows = table.filter(pl.col(schema.patient_id).is_not_null()).group_by(schema.patient_id)
-    n_values = rows.agg(pl.col(name).drop_nulls().n_unique() for name in names)
+    patients = table.filter(pl.col(schema.patient_id).is_not_null()).group_by(schema.patient_id)
+    n_values = patients.agg(pl.col(name).drop_nulls().n_unique() for name in names)
     several = {name: int((n_values[name] > 1).sum()) for name in names}
-    remedy = "declare it as a channel, or give a static table"
-    raise_all([f"static.{name}: {n:,} patients with more than one value; {remedy}" for name, n in several.items() if n])
-    return rows.agg(pl.col(name).drop_nulls().first() for name in names)
+    complaint = "with more than one value; declare it as a channel, or give a static table"
+    raise_all([f"static.{name}: {counted(n, 'patient')} {complaint}" for name, n in several.items() if n])
+    return patients.agg(pl.col(name).drop_nulls().first() for name in names)

@@ -80,10 +80,9 @@ def _from_pandas(table: pd.DataFrame, name: str) -> pl.DataFrame:
             _check_objects(column, f"{name}.{column_name}")
         try:
             columns.append(pl.Series(column_name, pl.from_pandas(column, nan_to_null=True)))
-        except (pa.ArrowException, TypeError) as error:
-            raise CohortError(
-                f"{name}.{column_name}: values of different types in one column; make them one type"
-            ) from error
+        except (pa.ArrowException, TypeError):  # the cause would show values
+            where = f"{name}.{column_name}"
+            raise CohortError(f"{where}: values of different types in one column; make them one type") from None
     return pl.DataFrame(columns)
 
 

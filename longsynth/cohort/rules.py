@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from longsynth.cohort.columns import rows
+from longsynth.cohort.columns import counted
 from longsynth.schema.types import LEVEL_KINDS, Absorbing, Column, Constant, Level, Monotone, Ordered, Schema
 
 
@@ -47,7 +47,7 @@ def check_columns(frame: pl.DataFrame, table: str, columns: Mapping[str, Column]
     for (name, rule), n_broken in zip(rules, counts, strict=True):
         if n_broken:
             (found.problems if rule.declared else found.notes).append(
-                f"{table}.{name}: {rows(n_broken)} {rule.complaint}"
+                f"{table}.{name}: {counted(n_broken)} {rule.complaint}"
             )
     return found
 
@@ -71,7 +71,7 @@ def check_constraints(static: pl.DataFrame, visits: pl.DataFrame, schema: Schema
             n_broken = _n_true(observed, same_patient & broken)
         if n_broken:
             remedy = f"correct them, or remove the {constraint.rule} constraint"
-            problems.append(f"{where}: {rows(n_broken)} {complaint}; {remedy}")
+            problems.append(f"{where}: {counted(n_broken)} {complaint}; {remedy}")
     return problems
 
 
@@ -89,7 +89,7 @@ def _column_rules(name: str, column: Column, dtype: pl.DataType) -> Iterator[Rul
     if column.decimals is not None and dtype.is_float():
         declared = "decimals" not in column.inferred
         more = has_more_decimals(value, column.decimals, dtype)
-        yield Rule(more, f"with more than {column.decimals} decimals; round them, or raise `decimals`", declared)
+        yield Rule(more, "with more decimal places than `decimals`; round them, or raise it", declared)
     yield from _bound_rules(value, column, dtype)
 
 

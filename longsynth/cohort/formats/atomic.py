@@ -49,7 +49,8 @@ def replacing(targets: Sequence[Path]) -> Iterator[list[Path]]:
         raise CohortError(f"{names} cannot be written: {reason}; nothing was changed there") from error
     finally:
         for part in parts:
-            part.unlink(missing_ok=True)
+            if part.exists():
+                part.unlink()
 
 
 def _flush_to_disk(path: Path) -> None:
