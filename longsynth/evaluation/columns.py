@@ -1,0 +1,81 @@
+"""Which columns a metric looks at, and their values as numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from longsynth.cohort.cohort import Cohort
+from longsynth.cohort.trajectory import numeric_static, numeric_visits
+from longsynth.exceptions import NotComputableError
+from longsynth.schema.types import NUMERIC_KINDS, Schema
+
+
+def ordered_channels(schema: Schema) -> list[str]:
+    """Return the channels whose values have an order, so that ranks mean something: all but categorical ones."""
+    return [name for name, column in schema.channels.items() if column.kind != "categorical"]
+
+
+def require(names: list[str], at_least: int = 1) -> None:
+    """Raise unless a schema has enough channels whose values have an order.
+
+    Raises
+    ------
+    NotComputableError
+        If there are fewer than ``at_least``.
+    """
+    if len(names) < at_least:
+        needed = "a channel" if at_least == 1 else f"{at_least} channels"
+        raise NotComputableError(f"it needs {needed} with ordered values, and the schema has {len(names)}")
+
+
+def observed(values: pl.Series) -> NDArray[np.float64]:
+    """Return the observed values of a numeric column as an array, shape (n observed,)."""
+    return values.drop_nulls().to_numpy().astype(np.float64)
+
+
+def number_columns(cohort: Cohort) -> dict[str, NDArray[np.float64]]:
+    """Return the observed values of every continuous, count and date column, and of the duration, by column name.
+
+    Channels are named ``visits.<name>``, static attributes ``static.<name>``; a channel's visits are pooled.
+    """
+    static, visits, schema = numeric_static(cohort), numeric_visits(cohort), cohort.schema
+    names = [f"static.{name}" for name, column in schema.static.items() if column.kind in NUMERIC_KINDS]
+    columns = {name: observed(static[name]) for name in names}
+    if schema.terminal_event is not None:
+        columns["event.duration"] = observed(static["event.duration"])
+    for name, column in schema.channels.items():
+        if column.kind in NUMERIC_KINDS:
+            columns[f"visits.{name}"] = observed(visits[name])
+    return columns
+
+
+def level_columns(cohort: Cohort) -> dict[str, NDArray[np.float64]]:
+    """Return the observed levels of every other column, as positions in the schema, and the event types; as above."""
+    static, visits, schema = numeric_static(cohort), numeric_visits(cohort), cohort.schema
+    names = [f"static.{name}" for name, column in schema.static.items() if column.kind not in NUMERIC_KINDS]
+    columns = {name: observed(static[name]) for name in names}
+    if schema.terminal_event is not None:
+        columns["event.type"] = observed(static["event.type"])
+    for name, column in schema.channels.items():
+        if column.kind not in NUMERIC_KINDS:
+            columns[f"visits.{name}"] = observed(visits[name])
+    return columns
+
+
+def ordered_static(cohort: Cohort) -> pl.DataFrame:
+    """Return the static attributes whose values have an order, the duration, and an indicator for each event type.
+
+    Returns
+    -------
+    polars.DataFrame
+        N rows in the order of ``cohort.static``; Float64, null where missing.
+    """
+    static, schema = numeric_static(cohort), cohort.schema
+    columns = [static[f"static.{name}"] for name, column in schema.static.items() if column.kind != "categorical"]
+    if schema.terminal_event is not None:
+        columns.append(static["event.duration"])
+        types = schema.terminal_event.event_types
+        columns += [(static["event.type"] == code).cast(pl.Float64).alias(f"event.type={code}") for code in types]
+    return pl.DataFrame(columns)

@@ -1,0 +1,132 @@
+"""Whether a classifier can tell synthetic patients from real ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+
+from longsynth.cohort.cohort import Cohort
+from longsynth.cohort.trajectory import patient_features, transition_features
+from longsynth.exceptions import NotComputableError
+from longsynth.seeding import child_seed, stream
+
+N_FOLDS = 5
+FEWEST_PATIENTS = 2 * N_FOLDS
+MOST_ROWS = 20_000
+MOST_REPEATS = 5
+PATIENTS_PER_REPEAT = 1_000
+
+Rows = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+
+def detect_patient(synthetic: Cohort, holdout: Cohort, seed: int = 0) -> float:
+    """Return how well synthetic patients are told from holdout patients by summaries of whole patients.
+
+    Cross-fitted AUC of gradient boosting on `patient_features`, one row a patient.
+
+    Parameters
+    ----------
+    synthetic, holdout : Cohort
+        Under one schema. The larger one is sub-sampled to as many patients as the smaller one has.
+    seed : int
+        Of the sub-samples, the folds and the classifier.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0.5 is best (a fresh real cohort gives about 0.5), 1 means always told apart. Small cohorts also
+        give values a little below 0.5 by chance.
+
+    Raises
+    ------
+    NotComputableError
+        If a cohort has fewer than 10 patients.
+
+    Notes
+    -----
+    Five folds; the AUC is of all out-of-fold predictions together. Below 1,000 patients the mean of up to 5 repeats
+    with other sub-samples and folds is returned, which takes away the chance of the split, not that of the patients.
+
+    References
+    ----------
+    Lopez-Paz and Oquab (2017), Revisiting classifier two-sample tests, doi:10.48550/arXiv.1610.06545.
+    """
+    tables = [_features_by_patient(cohort) for cohort in (holdout, synthetic)]
+    return _cross_fitted_auc(tables, tables, seed)
+
+
+def detect_transition(synthetic: Cohort, holdout: Cohort, seed: int = 0) -> float:
+    """Return how well synthetic patients are told from holdout patients by pairs of consecutive visits.
+
+    Cross-fitted AUC of gradient boosting on `transition_features`, one row a pair; all pairs of a patient lie in one
+    fold, since otherwise a patient is recognised and not the difference.
+
+    Parameters
+    ----------
+    synthetic, holdout : Cohort
+        Under one schema. The larger one is sub-sampled to as many patients as the smaller one has, and both to about
+        20,000 pairs.
+    seed : int
+        Of the sub-samples, the folds and the classifier.
+
+    Returns
+    -------
+    float
+        In [0, 1]; as `detect_patient`.
+
+    Raises
+    ------
+    NotComputableError
+        If the schema has no visit time, or a cohort fewer than 10 patients with two visits.
+    """
+    if holdout.schema.visit_time is None:
+        raise NotComputableError("it needs visits, and the schema has no visit time")
+    patients, pairs = [], []
+    for cohort in (holdout, synthetic):
+        pairs.append(transition_features(cohort))
+        features = _features_by_patient(cohort)
+        patients.append(features.join(pairs[-1], on=features.columns[0], how="semi", maintain_order="left"))
+    return _cross_fitted_auc(patients, pairs, seed)
+
+
+def _features_by_patient(cohort: Cohort) -> pl.DataFrame:
+    """Return `patient_features` in an order that depends on the features alone, not on the patients' ids."""
+    features = patient_features(cohort)
+    return features.sort(features.columns[1:])
+
+
+def _cross_fitted_auc(patients: list[pl.DataFrame], rows: list[pl.DataFrame], seed: int) -> float:
+    """Return the mean AUC over repeats; ``patients`` and ``rows`` of the holdout, then of the synthetic cohort."""
+    fewest = min(table.height for table in patients)
+    if fewest < FEWEST_PATIENTS:
+        raise NotComputableError(f"one of the two cohorts has {fewest} usable patients; it needs {FEWEST_PATIENTS}")
+    rows_per_patient = max(table.height / len(ids) for table, ids in zip(rows, patients, strict=True))
+    n_patients = max(FEWEST_PATIENTS, min(fewest, int(MOST_ROWS / rows_per_patient)))
+    n_repeats = int(np.clip(PATIENTS_PER_REPEAT // n_patients, 1, MOST_REPEATS))
+    return float(np.mean([_one_auc(patients, rows, n_patients, seed, repeat) for repeat in range(n_repeats)]))
+
+
+def _one_auc(patients: list[pl.DataFrame], rows: list[pl.DataFrame], n_patients: int, seed: int, repeat: int) -> float:
+    features, labels, folds = [], [], []
+    for label, (ids, table) in enumerate(zip(patients, rows, strict=True)):
+        chosen = stream(seed, "detection", repeat, label).permutation(ids.height)[:n_patients]
+        places = ids[:, :1][chosen].with_columns(pl.Series("(fold)", np.arange(n_patients) % N_FOLDS))
+        placed = places.join(table, on=ids.columns[0], how="inner", maintain_order="left_right")
+        features.append(placed.drop(ids.columns[0], "(fold)").to_numpy())
+        folds.append(placed["(fold)"].to_numpy())
+        labels.append(np.full(placed.height, label))
+    return _auc(np.concatenate(features), np.concatenate(labels), np.concatenate(folds), child_seed(seed, repeat))
+
+
+def _auc(features: Rows, labels: Labels, folds: Labels, seed: int) -> float:
+    """Return the AUC of predictions that are each made by a classifier which has not seen the fold."""
+    predicted = np.empty(len(labels))
+    for fold in range(N_FOLDS):
+        out = folds == fold
+        model = HistGradientBoostingClassifier(random_state=seed).fit(features[~out], labels[~out])
+        predicted[out] = model.predict_proba(features[out])[:, 1]
+    return float(roc_auc_score(labels, predicted))
