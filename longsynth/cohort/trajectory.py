@@ -36,8 +36,8 @@ def numbers(values: pl.Series, column: Column) -> pl.Series:
             return values.dt.timestamp("us").cast(pl.Float64) / _MICROSECONDS_PER_DAY
         return values.cast(pl.Float64)
     ranks = list(map(float, range(len(column.levels))))
-    if any(isinstance(level, str) for level in column.levels):
-        return values.replace_strict(list(map(str, column.levels)), ranks, default=None, return_dtype=pl.Float64)
+    if isinstance(column.levels[0], str):
+        return values.replace_strict(column.levels, ranks, default=None, return_dtype=pl.Float64)
     levels = pl.Series(list(map(float, column.levels)))
     if values.dtype == pl.Float32:
         levels = levels.cast(pl.Float32).cast(pl.Float64)

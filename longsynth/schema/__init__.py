@@ -1,5 +1,7 @@
 """The schema of a cohort: types, inference from data, and YAML files."""
 
+from longsynth.schema.files import parse_schema, read_schema, write_schema
+from longsynth.schema.infer import infer_schema, propose
 from longsynth.schema.types import (
     Absorbing,
     Channel,
@@ -24,4 +26,9 @@ __all__ = [
     "StaticColumn",
     "TerminalEvent",
     "VisitTime",
+    "infer_schema",
+    "parse_schema",
+    "propose",
+    "read_schema",
+    "write_schema",
 ]

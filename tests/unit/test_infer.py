@@ -1,0 +1,325 @@
+"""What `infer_schema` proposes for columns of every sort, and that it neither leaks nor guesses what it cannot know."""
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longsynth.cohort.cohort import Cohort
+from longsynth.exceptions import SchemaError
+from longsynth.schema import infer_schema, propose
+from longsynth.schema.types import Absorbing, Constant, Monotone, Ordered
+
+N = 200
+RNG = np.random.default_rng(0)
+
+
+def static_with(**columns) -> pl.DataFrame:
+    n = len(next(iter(columns.values())))
+    return pl.DataFrame({"patient_id": [f"p{i}" for i in range(n)], **columns})
+
+
+def column(values):
+    proposal = propose(static_with(x=values, other=[1, 2] * (len(values) // 2)), patient_id="patient_id")
+    return proposal.schema.static.get("x"), " ".join(proposal.comments.get(("static", "x"), [])), proposal
+
+
+KINDS = [
+    ("flag", [0, 1] * 100, "binary", (0, 1)),
+    ("float flag with missing", [0.0, 1.0, None, float("nan")] * 50, "binary", (0, 1)),
+    ("boolean", [True, False] * 100, "binary", (False, True)),
+    ("two texts", ["m", "f"] * 100, "binary", ("f", "m")),
+    ("grades", [1, 2, 3, 4] * 50, "ordinal", (1, 2, 3, 4)),
+    ("half grades", [0.0, 0.5, 1.0, 0.5] * 50, "ordinal", (0, 0.5, 1)),
+    ("codes", [1, 3, 9, 27] * 50, "categorical", (1, 3, 9, 27)),
+    ("texts", ["a", "b", "c", "a"] * 50, "categorical", ("a", "b", "c")),
+    ("one value", [7] * 200, "categorical", (7,)),
+    ("one text", ["x"] * 200, "categorical", ("x",)),
+    ("all true", [True] * 200, "categorical", (True,)),
+]
+
+
+@pytest.mark.parametrize(("values", "kind", "levels"), [case[1:] for case in KINDS], ids=[case[0] for case in KINDS])
+def test_levels(values, kind, levels):
+    found, _, _ = column(values)
+    assert (found.kind, found.levels) == (kind, levels)
+    assert found.inferred == ("kind", "levels")
+
+
+NUMBERS = [
+    ("counts", RNG.poisson(3, N), "count", None),
+    ("few counts with a gap", [0, 1, 2, 3, 7] * 40, "count", None),
+    ("one decimal", RNG.normal(50, 9, N).round(1), "continuous", 1),
+    ("one decimal in single precision", RNG.normal(50, 9, N).round(1).astype(np.float32), "continuous", 1),
+    ("no decimals, from 55", RNG.integers(55, 400, N), "continuous", 0),
+    ("tens", RNG.integers(20, 400, N) * 10.0, "continuous", -1),
+    ("whole and negative", RNG.integers(-40, 40, N), "continuous", 0),
+    ("unrounded", RNG.normal(size=N), "continuous", None),
+    ("two unrounded values", [0.31, 1.27], "continuous", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "decimals"), [case[1:] for case in NUMBERS], ids=[case[0] for case in NUMBERS]
+)
+def test_numbers(values, kind, decimals):
+    found, _, _ = column(values)
+    assert (found.kind, found.decimals) == (kind, decimals)
+    lower, upper = found.bounds
+    assert lower <= min(values) and max(values) <= upper
+    assert found.inferred == ("kind", "bounds") + ("decimals",) * (decimals is not None)
+
+
+measured = st.floats(-1e12, 1e12).map(lambda x: float(f"{x:.5g}")).filter(lambda x: x == 0 or abs(x) > 1e-12)
+
+
+@given(st.lists(measured, min_size=11, max_size=30, unique=True))
+def test_bounds_hold_all_values_and_copy_none(values):
+    found, _, _ = column([*values, *values[:1]] if len(values) % 2 else values)
+    whole = all(value.is_integer() for value in values)
+    for bound, extreme in zip(found.bounds, (min(values), max(values)), strict=True):
+        assert bound == 0 or bound != extreme
+        assert bound == float(f"{bound:.1e}")  # two significant digits
+        assert abs(bound - extreme) <= max(0.11 * abs(extreme), whole)
+    assert found.bounds[0] <= min(values) and max(values) <= found.bounds[1]
+
+
+def test_a_limit_that_many_patients_share_is_kept():
+    saturation = np.r_[np.full(20, 100.0), RNG.integers(60, 99, 180)]
+    assert column(saturation)[0].bounds[1] == 100
+    assert column(np.r_[np.full(2, 100.0), saturation[20:]])[0].bounds[1] == 110
+
+
+def test_dates_get_whole_years_as_bounds():
+    days = [dt.date(2019, 3, 1) + dt.timedelta(days=int(d)) for d in RNG.integers(0, 700, N)]
+    found, _, _ = column(days)
+    assert (found.kind, found.bounds) == ("date", (dt.date(2019, 1, 1), dt.date(2022, 1, 1)))
+    assert column([day.isoformat() for day in days])[0] == found
+    assert column(pl.Series(days).cast(pl.Datetime("ns")))[0] == found
+    assert column([dt.date(2019, 1, 1), dt.date(2019, 1, 1)])[0].bounds[0] == dt.date(2018, 1, 1)
+
+
+LEFT_OUT = {
+    "names": [f"name {i}" for i in range(N)],
+    "free text": [f"came in on day {i} with pain" if i % 9 else "well" for i in range(N)],
+    "codes with leading zeros": [f"{i:05d}" for i in range(N)],
+    "row numbers": list(range(N)),
+    "record numbers": [4_000_000 + 977 * i for i in range(N)],
+    "never observed": [None] * N,
+    "blank text": ["", "NA"] * (N // 2),
+    "infinite": [float("inf"), 1.5] * (N // 2),
+    "lists": [[1, 2]] * N,
+    "times of day": [dt.datetime(2020, 1, 1, i % 24) for i in range(N)],
+    "1,001 codes": [f"c{i % 1001}" for i in range(3003)] + ["c0"],
+}
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_left_out_with_a_reason(name):
+    found, _, proposal = column(LEFT_OUT[name])
+    assert found is None
+    (reason,) = proposal.comments["static",]
+    assert reason.startswith("left out: x (") and "name 1" not in reason
+
+
+def test_rare_levels_are_pointed_out_without_naming_them():
+    found, comment, _ = column(["a", "b"] * 99 + ["rare", "a"])
+    assert "1 of its levels held by fewer than 5 patients" in comment and "rare" not in comment
+    assert found.levels == ("a", "b", "rare")
+
+
+def test_nearly_rounded_values_get_a_comment_and_no_decimals():
+    found, comment, _ = column(np.r_[RNG.normal(50, 9, N - 2).round(1), 50.123, 49.456])
+    assert found.decimals == 3
+    assert "set decimals: 1" in comment
+
+
+def test_text_numbers_stay_levels_in_a_typed_table_and_become_numbers_in_a_text_table():
+    typed = pl.DataFrame({"patient_id": np.arange(N), "stage": ["1", "2", "3", "4"] * 50})
+    assert infer_schema(typed, patient_id="patient_id").static["stage"].levels == ("1", "2", "3", "4")
+    text = typed.cast(pl.String)
+    assert infer_schema(text, patient_id="patient_id").static["stage"].levels == (1, 2, 3, 4)
+    text = text.with_columns(flag=pl.Series(["TRUE", "FALSE"] * 100), ward=pl.Series(["01", "02"] * 100))
+    static = infer_schema(text, patient_id="patient_id").static
+    assert static["flag"].levels == (False, True)
+    assert static["ward"].levels == ("01", "02")
+
+
+def test_categories_and_decimals_of_other_libraries():
+    table = pd.DataFrame({"patient_id": range(N), "ward": pd.Categorical(["x", "y", "z", "x"] * 50)})
+    assert infer_schema(table, patient_id="patient_id").static["ward"].levels == ("x", "y", "z")
+    table = pl.DataFrame(
+        {"patient_id": range(N), "dose": pl.Series(RNG.normal(9, 2, N).round(1)).cast(pl.Decimal(9, 1))}
+    )
+    assert infer_schema(table.lazy(), patient_id="patient_id").static["dose"].decimals == 1
+
+
+def two_tables(n=60, dates=False, **extra):
+    patient = np.repeat(np.arange(n), 4)
+    days = np.tile([0, 30, 61, 95], n)
+    rng = np.random.default_rng(1)
+    static = pl.DataFrame(
+        {
+            "id": np.arange(n),
+            "age": rng.normal(60, 9, n).round(1),
+            "end": np.full(n, 100),
+            "died": [0, 1, 2, 0] * (n // 4),
+        }
+    )
+    visits = pl.DataFrame({"id": patient, "day": days, "hb": rng.normal(13, 1, 4 * n).round(1), **extra})
+    if dates:
+        entry = pl.Series([dt.date(2020, 1, 1) + dt.timedelta(days=int(d)) for d in rng.integers(0, 300, n)])
+        static = static.with_columns(entry=entry, end=entry.dt.offset_by("100d"))
+        visits = visits.with_columns(day=entry.gather(patient) + pl.duration(days=pl.Series(days)))
+    return static, visits
+
+
+NAMES = {"patient_id": "id", "visit_time": "day", "duration": "end", "event": "died"}
+
+
+def test_visits_and_terminal_event():
+    schema = infer_schema(*two_tables(), **NAMES, time_unit="weeks")
+    assert (schema.time_unit, schema.visit_time.kind) == ("weeks", "number")
+    assert list(schema.static) == ["age"] and list(schema.channels) == ["hb"]
+    assert schema.terminal_event.event_types == {1: "event 1", 2: "event 2"}
+    assert schema.terminal_event.inferred == ("event_types",)
+
+
+def test_the_proposal_fits_its_own_tables():
+    static, visits = two_tables(dates=True)
+    schema = infer_schema(static, visits, **NAMES)
+    assert Cohort(static, visits, schema=schema).n_visits == 240
+
+
+def test_boolean_and_text_events():
+    static, visits = two_tables()
+    boolean = static.with_columns(pl.col("died") > 0)
+    assert infer_schema(boolean, visits, **NAMES).terminal_event.event_types == {1: "event 1"}
+    for odd in (pl.lit("dead"), pl.lit(-1), pl.lit(0.5), pl.lit(dt.date(2020, 1, 1))):
+        with pytest.raises(SchemaError, match=r"static\.died.*recode it with 0 = censored"):
+            infer_schema(static.with_columns(died=odd), visits, **NAMES)
+
+
+def test_odd_event_codes_are_pointed_out():
+    static, visits = two_tables()
+    coded = propose(static.with_columns(died=pl.Series([1, 2] * 30)), visits, **NAMES)
+    assert "recode it as 0" in " ".join(coded.comments["terminal_event",])
+    censored = propose(static.with_columns(died=pl.lit(0)), visits, **NAMES)
+    assert "All patients are censored." in censored.comments["terminal_event",]
+    assert censored.schema.terminal_event.event_types == {1: "event 1"}
+
+
+def test_baseline_date_of_the_static_table_is_the_origin():
+    static, visits = two_tables(dates=True)
+    birth = static["entry"].dt.offset_by("-60y")
+    schema = infer_schema(static.with_columns(birth=birth), visits, **NAMES)
+    assert (schema.visit_time.kind, schema.visit_time.origin) == ("date", "entry")
+    assert not schema.visit_time.origin_is_first_visit
+    assert schema.terminal_event.kind == "date"
+    assert list(schema.static) == ["age", "entry", "birth"]
+
+
+def test_without_a_baseline_date_the_first_visit_is_the_origin():
+    static, visits = two_tables(dates=True)
+    for table in (static.drop("entry"), static.with_columns(again=pl.col("entry"))):
+        schema = infer_schema(table, visits, **NAMES)
+        assert schema.visit_time.origin_is_first_visit
+        assert schema.static["baseline_date"].kind == "date"
+    late = static.with_columns(pl.col("entry").dt.offset_by("1d"))
+    assert infer_schema(late, visits, **NAMES).visit_time.origin == "baseline_date"
+    taken = static.drop("entry").with_columns(baseline_date=pl.lit("no date"))
+    assert infer_schema(taken, visits, **NAMES).visit_time.origin == "baseline_date_"
+
+
+def test_visit_times_with_a_time_of_day():
+    static, visits = two_tables(dates=True)
+    moments = visits.with_columns(pl.col("day").cast(pl.Datetime("us")) + pl.duration(hours=9))
+    schema = infer_schema(static, moments, **NAMES)
+    assert (schema.visit_time.kind, schema.visit_time.origin) == ("datetime", "entry")
+    assert infer_schema(static, visits.with_columns(pl.col("day").cast(pl.String)), **NAMES).visit_time.kind == "date"
+
+
+def test_static_columns_of_a_flat_table_are_found():
+    static, visits = two_tables()
+    schema = infer_schema(None, visits.join(static, on="id"), **NAMES)
+    assert schema == infer_schema(static, visits, **NAMES)
+
+
+def test_a_static_attribute_repeated_in_the_visits_is_no_channel():
+    static, visits = two_tables()
+    assert "age" not in infer_schema(static, visits.join(static, on="id"), **NAMES).channels
+
+
+def test_a_static_table_alone():
+    static, _ = two_tables()
+    schema = infer_schema(static, patient_id="id")
+    assert schema.visit_time is None and list(schema.static) == ["age", "end", "died"]
+
+
+def test_constraints_that_hold_are_comments_ready_to_uncomment():
+    n = 60
+    tick = np.tile(np.arange(4), n)
+    dead = (RNG.random(4 * n) < 0.3).reshape(n, 4).cumsum(1).clip(0, 1).ravel()
+    state = np.where(dead == 1, "gone", RNG.choice(["in", "out"], 4 * n))
+    base = RNG.normal(80, 10, 4 * n).round(0)
+    extra = {
+        "stage": np.tile([1, 2, 2, 3], n),
+        "state": state,
+        "site": np.repeat(RNG.integers(1, 5, n), 4),
+        "diastolic": base,
+        "systolic": base + RNG.integers(5, 30, 4 * n),
+        "tick": tick + RNG.normal(size=4 * n),
+    }
+    static, visits = two_tables(n, **extra)
+    proposal = propose(static, visits, **NAMES)
+    assert proposal.schema.constraints == ()
+    text = "\n".join(proposal.comments["constraints",])
+    for constraint in (
+        Monotone(channel="stage"),
+        Absorbing(channel="state", level="gone"),
+        Constant(channel="site"),
+        Ordered(lower="diastolic", upper="systolic"),
+    ):
+        assert ", ".join(f"{key}: {value}" for key, value in constraint.model_dump().items()) in text
+    assert text.count("rule:") == 4
+
+
+def test_inputs_are_not_changed():
+    static, visits = two_tables()
+    before = static.clone(), visits.clone()
+    infer_schema(static, visits, **NAMES)
+    assert static.equals(before[0]) and visits.equals(before[1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"patient_id": "pid"}, r"no column 'pid' in the visits table.*did you mean 'id'"),
+        ({"visit_time": "when"}, r"no column 'when' in the visits table; correct its name"),
+        ({"duration": "ende"}, r"no column 'ende' in the static table; did you mean 'end'"),
+        ({"visit_time": None}, "go together"),
+        ({"event": None}, "duration and event go together"),
+        ({"duration": "died"}, "name two columns"),
+    ],
+)
+def test_wrong_names(change, message):
+    with pytest.raises(SchemaError, match=message):
+        infer_schema(*two_tables(), **{**NAMES, **change})
+
+
+def test_unusable_tables():
+    static, visits = two_tables()
+    with pytest.raises(SchemaError, match="static table has no rows"):
+        infer_schema(static.clear(), visits, **NAMES)
+    with pytest.raises(SchemaError, match=r"visits\.day: 240 rows with neither a number nor an ISO date"):
+        infer_schema(static, visits.with_columns(day=pl.lit("soon")), **NAMES)
+    with pytest.raises(SchemaError, match="a duration of kind date needs visit times of the same kind"):
+        infer_schema(static.with_columns(end=pl.lit(dt.date(2020, 1, 1))), visits, **NAMES)
+    with pytest.raises(SchemaError, match="no column of the tables can be used; left out: x"):
+        infer_schema(pl.DataFrame({"id": [1, 2], "x": [None, None]}), patient_id="id")
+    with pytest.raises(SchemaError, match="cannot be read as a table"):
+        infer_schema(pd.DataFrame([[1, 2]], columns=["id", "id"]), patient_id="id")
