@@ -1,0 +1,174 @@
+"""Fidelity, utility, privacy and cost of the synthesizer beside the ceiling and the decision-tree baseline.
+
+    python -m tests.benchmarks.fidelity --cohort pbcseq --models ceiling,cart,hybrid --fit-seeds 5 --out runs/fidelity
+    python -m tests.benchmarks.fidelity --report --out runs/fidelity
+
+Every model sees the train patients only. A seed is one fit and one draw of as many patients as train has; all of them
+are compared with the holdout, except that the two detectors draw as many synthetic patients as the holdout has. The
+ceiling is train itself, scored as if it were synthetic: its spread over seeds is that of the detectors' splits only.
+Each seed of each model runs in a process of its own and is added to ``<out>/<cohort>.jsonl`` when it is done; rows that
+are there already are not run again. Models: ceiling, cart, and the objectives of `Synthesizer`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from longsynth.cohort.cohort import Cohort
+from longsynth.evaluation import FIDELITY_METRICS, measure
+from longsynth.privacy import measure_privacy
+from tests.benchmarks.baseline_cart import fit_sample_cart
+from tests.benchmarks.data import COHORTS, add_data_argument, load_benchmark
+
+OBJECTIVES = ("hybrid", "likelihood", "adversarial")
+PRIVACY_METRICS = ("mia_auc", "copied_windows", "holdout_windows", "copied_static", "holdout_static")
+COSTS = ("fit_seconds", "visits_per_second", "peak_memory_mib")
+BARS = {
+    "pbcseq": {
+        "detect_patient": "<= 0.60", "detect_transition": "<= 0.62", "corr_visit": "<= 0.10", "corr_lag1": "<= 0.10",
+        "auto_lag1": "<= 0.05", "icc_diff": "<= 0.12", "km_area": "<= 0.05", "cindex_tstr": ">= 0.81",
+        "r2_next_tstr": ">= 0.50", "rows_after_end": "0", "mia_auc": "0.47-0.53", "copied_windows": "0",
+        "copied_static": "0", "fit_seconds": "<= 120", "visits_per_second": ">= 20,000",
+    },
+    "eicu_demo": {"mia_auc": "<= 0.53", "fit_seconds": "<= 900"},
+}  # fmt: skip
+OTHER_BARS = {"mia_auc": "<= 0.53"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_data_argument(parser)
+    parser.add_argument("--cohort", default="pbcseq", help=f"one or more, with commas, of {', '.join(COHORTS)}")
+    parser.add_argument("--models", default="ceiling,cart,hybrid", help="one or more, with commas")
+    parser.add_argument("--fit-seeds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("runs/fidelity"))
+    parser.add_argument("--report", action="store_true", help="only write the tables of the rows that are there")
+    arguments = parser.parse_args()
+    cohorts = arguments.cohort.split(",")
+    if arguments.report:
+        cohorts = sorted(path.stem for path in arguments.out.glob("*.jsonl"))
+    for cohort in cohorts:
+        rows = arguments.out / f"{cohort}.jsonl"
+        if not arguments.report:
+            run(cohort, arguments.models.split(","), arguments.fit_seeds, arguments, rows)
+        table = report(cohort, read_rows(rows))
+        rows.with_suffix(".md").write_text(table)
+        print(table)
+
+
+def run(cohort: str, models: list[str], n_seeds: int, arguments: argparse.Namespace, rows: Path) -> None:
+    """Run what is missing, one process a row, and append each row when it is done."""
+    os.environ["OMP_NUM_THREADS"] = os.environ["POLARS_MAX_THREADS"] = str(arguments.threads)
+    rows.parent.mkdir(parents=True, exist_ok=True)
+    done = {(row["model"], row["seed"]) for row in read_rows(rows)}
+    for seed in range(n_seeds):
+        for model in models:
+            if (model, seed) in done:
+                continue
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+                row = pool.submit(score_model, cohort, model, seed, arguments.data).result()
+            with rows.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(cohort, model, seed, *(f"{name} {_figure(name, row['values'].get(name))}" for name in BARS["pbcseq"]))
+
+
+def score_model(cohort: str, model: str, seed: int, data: str) -> dict[str, Any]:
+    """Fit one model to the train patients, draw from it, and measure."""
+    train, holdout = load_benchmark(cohort, data)
+    synthetic, costs = make(model)(train, seed)
+    fidelity, reasons = measure(synthetic, train, holdout, seed)
+    privacy, privacy_reasons = measure_privacy(synthetic, train, holdout)
+    return {
+        "cohort": cohort,
+        "model": model,
+        "seed": seed,
+        "n_synthetic": synthetic.n_patients,
+        "values": {**fidelity, **privacy, **costs},
+        "reasons": {**reasons, **privacy_reasons},
+    }
+
+
+def make(model: str) -> Callable[[Cohort, int], tuple[Cohort, dict[str, float]]]:
+    """Return the function that makes a synthetic cohort of a train cohort and a seed, and states what it cost."""
+    if model == "ceiling":
+        return lambda train, seed: (train, {})
+    if model == "cart":
+        return _cart
+    if model in OBJECTIVES:
+        return lambda train, seed: _synthesizer(train, seed, model)
+    raise SystemExit(f"{model} is no model; choose from ceiling, cart, {', '.join(OBJECTIVES)}")
+
+
+def _cart(train: Cohort, seed: int) -> tuple[Cohort, dict[str, float]]:
+    start = time.perf_counter()
+    synthetic = fit_sample_cart(train, train.n_patients, seed)
+    return synthetic, {"fit_seconds": time.perf_counter() - start, "peak_memory_mib": _peak_memory()}
+
+
+def _synthesizer(train: Cohort, seed: int, objective: str) -> tuple[Cohort, dict[str, float]]:
+    from longsynth.synthesizer import Synthesizer
+
+    start = time.perf_counter()
+    synthesizer = Synthesizer(seed=seed, objective=objective).fit(train)
+    fitted = time.perf_counter()
+    synthetic = synthesizer.sample(train.n_patients, seed=seed)
+    sampled = time.perf_counter()
+    costs = {
+        "fit_seconds": fitted - start,
+        "visits_per_second": synthetic.n_visits / (sampled - fitted),
+        "peak_memory_mib": _peak_memory(),
+    }
+    return synthetic, costs
+
+
+def _peak_memory() -> float:
+    """Return the largest resident memory of this process so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def report(cohort: str, rows: list[dict[str, Any]]) -> str:
+    """Return a markdown table: a line a metric, a column a model, mean (standard deviation) over seeds."""
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    seeds = {model: sum(row["model"] == model for row in rows) for model in models}
+    bars = BARS.get(cohort, OTHER_BARS)
+    titles = ["", "bar", *(f"{model} ({seeds[model]} seeds)" for model in models)]
+    lines = [f"### {cohort}", "", "| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
+    for name in (*FIDELITY_METRICS, *PRIVACY_METRICS, *COSTS):
+        cells = [_cell(name, [row["values"].get(name) for row in rows if row["model"] == model]) for model in models]
+        if any(cell != "-" for cell in cells):
+            lines.append("| " + " | ".join([name, bars.get(name, ""), *cells]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(name: str, values: list[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    if len(known) == 1:
+        return _figure(name, known[0])
+    return f"{_figure(name, statistics.mean(known))} ({_figure(name, statistics.stdev(known))})"
+
+
+def _figure(name: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if name in (*COSTS, "rows_after_end") else f"{value:.3f}"
+
+
+if __name__ == "__main__":
+    main()
