@@ -12,6 +12,7 @@ from longsynth.exceptions import CohortError
 from longsynth.schema.types import Schema
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 Origin = Literal["real", "synthetic"]
@@ -170,7 +171,7 @@ class Cohort:
 
         return survival.to_counting_process(self)
 
-    def to_sksurv(self) -> Any:
+    def to_sksurv(self) -> tuple[pd.DataFrame, np.ndarray]:
         """Return the static attributes and the structured array of event and duration that scikit-survival takes."""
         from longsynth.cohort import survival
 

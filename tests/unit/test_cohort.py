@@ -117,6 +117,8 @@ def test_categorical_and_decimal_columns_become_text_and_numbers():
 def test_integer_and_text_ids_match_across_tables():
     static, visits = pl.DataFrame({"patient_id": [1, 2]}), {"day": [0, 1], "x": [1, 2]}
     schema = Schema(visit_time=VisitTime(column="day"), channels={"x": Channel(kind="count")})
+    small = pl.DataFrame({"patient_id": [2, 1], **visits}, schema_overrides={"patient_id": pl.UInt8})
+    assert Cohort(static, small, schema=schema).visits["patient_id"].to_list() == [1, 2]
     both_integer = Cohort(static, pl.DataFrame({"patient_id": [2.0, 1.0], **visits}), schema=schema)
     assert both_integer.static["patient_id"].to_list() == [1, 2]
     mixed = Cohort(static, pl.DataFrame({"patient_id": ["2", "1"], **visits}), schema=schema)
@@ -196,6 +198,17 @@ def test_dates_in_every_unit_come_back_exactly(unit, kind):
     back_static, back_visits = cohort.tables()
     assert_frame_equal(back_static, static)
     assert_frame_equal(back_visits, visits.sort("patient_id", "when"))
+
+
+@pytest.mark.parametrize("unit", ["minutes", "hours", "days", "weeks", "months", "years"])
+def test_every_day_of_a_long_record_comes_back(unit):
+    days = pl.date_range(dt.date(1999, 12, 31), dt.date(2012, 3, 1), eager=True)
+    visits = pl.DataFrame({"patient_id": "a", "when": days})
+    _, _, schema = dated(unit, first_visit=True)
+    cohort = Cohort(
+        pl.DataFrame({"patient_id": ["a"]}), visits, schema=schema.model_copy(update={"terminal_event": None})
+    )
+    assert cohort.tables()[1]["when"].equals(days)
 
 
 def test_hours_are_counted_across_a_change_of_the_clock():

@@ -176,7 +176,7 @@ CHANNELS = {
     [
         (Monotone(channel="x"), [1.0, None, 1.0, 0.5, 2.0], [1.0, None, 0.9, 0.5, 2.0]),
         (Monotone(channel="x", direction="decreasing"), [3.0, 3.0, 1.0, 2.0, 1.0], [3.0, 3.5, 1.0, 2.0, 1.0]),
-        (Monotone(channel="grade"), ["low", None, "mid", "high", "high"], ["mid", None, "low", "high", "high"]),
+        (Monotone(channel="grade"), ["low", None, "high", "mid", "high"], ["mid", None, "low", "low", "high"]),
         (Absorbing(channel="state", level=1), [0, 1, 1, 0, 0], [1, None, 0, 0, 0]),
         (
             Absorbing(channel="grade", level="high"),

@@ -88,8 +88,8 @@ def test_a_flat_table_is_folded(tmp_path):
 
 def test_a_flat_table_with_static_values_on_one_row_only_is_folded():
     static, visits = plain_tables()
-    first = pl.col("day") == 0
-    flat = visits.join(static, on="patient_id").with_columns(age=pl.when(first).then("age"))
+    last = pl.col("day") == pl.col("day").max().over("patient_id")
+    flat = visits.join(static, on="patient_id").with_columns(age=pl.when(last).then("age"))
     assert_frame_equal(read_cohort(flat, schema=plain_schema()).static, AWKWARD["plain"].static)
 
 
@@ -176,6 +176,11 @@ def test_csv_names_and_levels_with_commas_and_quotes(tmp_path):
     )
     text = 'patient_id,the day,"x, or y"\n1,0,"a,b"\n1,1,"c""d"\n1,2,"e\nf"\n'
     assert read_csv(tmp_path, text, schema).visits["x, or y"].to_list() == ["a,b", 'c"d', "e\nf"]
+
+
+def test_csv_line_breaks_in_values_of_a_long_file(tmp_path):
+    (tmp_path / "long.csv").write_text("id,note\n" + '1,"one\ntwo\n\nthree"\n' * 100_000)
+    assert (read_table(tmp_path / "long.csv")["note"] == "one\ntwo\n\nthree").all()
 
 
 def test_csv_dates(tmp_path):
