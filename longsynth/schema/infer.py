@@ -123,7 +123,7 @@ def propose(
     with_time = time is not None and time.kind == "datetime"
     taken = {patient_id, duration, event}
     static_facts = _columns("static", static_table, patient_id, taken, notes, with_time=with_time) | baseline
-    taken = {visit_time, *static_table.columns}
+    taken = {patient_id, visit_time, *_repeated(static_table, visit_table, patient_id, notes)}
     channel_facts = _columns("channels", visit_table, patient_id, taken, notes, with_time=with_time)
     try:
         schema = Schema(
@@ -142,18 +142,19 @@ def propose(
     return Proposal(schema, dict(notes))
 
 
-def _table(table: Any, name: str, *required: str | None) -> pl.DataFrame:
-    """Return a table of plain columns, or raise if it lacks a required one."""
+def _table(table: Any, name: str, patient_id: str, *required: str | None) -> pl.DataFrame:
+    """Return a table of plain columns with the id as text, or raise if it lacks a required one."""
     try:
         frame = table.collect() if isinstance(table, pl.LazyFrame) else pl.DataFrame(table)
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
         raise SchemaError(f"the {name} table cannot be read as a table; give a polars or pandas data frame") from error
-    _require(frame, f"the {name} table", *required)
+    _require(frame, f"the {name} table", patient_id, *required)
     if frame.is_empty():
         raise SchemaError(f"the {name} table has no rows; a schema cannot be inferred from it")
     columns = [plain(column) for column in frame.get_columns()]
-    from_text_file = all(column.dtype == pl.String for column in frame.get_columns())
-    return pl.DataFrame([typed(column) for column in columns] if from_text_file else columns)
+    if all(dtype == pl.String for dtype in frame.dtypes):  # as read from a text file
+        columns = [typed(column) for column in columns]
+    return pl.DataFrame(columns).with_columns(frame[patient_id].cast(pl.String))
 
 
 def _require(frame: pl.DataFrame, where: str, *columns: str | None) -> None:
@@ -172,6 +173,17 @@ def _fold(visits: pl.DataFrame, patient_id: str, visit_time: str | None) -> tupl
     constant = [name for place, name in enumerate(others) if n_values[str(place)].max() == 1]
     static = visits.select(patient_id, *constant).unique(patient_id, keep="first", maintain_order=True)
     return static, visits.drop(constant)
+
+
+def _repeated(static: pl.DataFrame, visits: pl.DataFrame, patient_id: str, notes: Notes) -> list[str]:
+    """Return the columns of the visits that only repeat a static attribute, and note them."""
+    shared = [name for name in visits.columns if name in static.columns and name != patient_id]
+    if not shared:
+        return []
+    baseline = visits.select(patient_id).join(static, on=patient_id, how="left", maintain_order="left")
+    repeated = [name for name in shared if visits[name].equals(baseline[name], check_names=False)]
+    notes["channels",] += [f"left out: {name} (repeats the static attribute)" for name in repeated]
+    return repeated
 
 
 def _columns(

@@ -6,12 +6,15 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from awkward import awkward_cohorts
 from hypothesis import given
 from hypothesis import strategies as st
 
 from longsynth.cohort.cohort import Cohort
+from longsynth.cohort.datasets import load_pbc
+from longsynth.cohort.formats import read_cohort, read_table, write_cohort
 from longsynth.exceptions import SchemaError
-from longsynth.schema import infer_schema, propose
+from longsynth.schema import infer_schema, propose, write_schema
 from longsynth.schema.types import Absorbing, Constant, Monotone, Ordered
 
 N = 200
@@ -251,7 +254,49 @@ def test_static_columns_of_a_flat_table_are_found():
 
 def test_a_static_attribute_repeated_in_the_visits_is_no_channel():
     static, visits = two_tables()
-    assert "age" not in infer_schema(static, visits.join(static, on="id"), **NAMES).channels
+    proposal = propose(static, visits.join(static, on="id"), **NAMES)
+    assert "age" not in proposal.schema.channels
+    assert "left out: age (repeats the static attribute)" in proposal.comments["channels",]
+    ageing = visits.join(static.select("id", "age"), on="id").with_columns(pl.col("age") + pl.col("day") / 365)
+    assert "age" in infer_schema(static, ageing, **NAMES).channels
+
+
+COHORTS = awkward_cohorts() | {"pbc": load_pbc()}
+
+
+def names_of(cohort):
+    schema = cohort.schema
+    time = None if schema.visit_time is None else schema.visit_time.column
+    end = dict(zip(("duration", "event"), schema.event_columns, strict=False))
+    return {"patient_id": schema.patient_id, "visit_time": time, "time_unit": schema.time_unit, **end}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("name", COHORTS)
+def test_the_proposal_fits_the_files_it_was_read_off(tmp_path, name, suffix):
+    cohort = COHORTS[name]
+    files = {file.stem: file for file in write_cohort(cohort, tmp_path, suffix)}
+    tables = [read_table(files[stem]) if stem in files else None for stem in ("static", "visits")]
+    proposal = propose(*tables, **names_of(cohort))
+    path = write_schema(proposal.schema, tmp_path / "schema.yaml", comments=proposal.comments)
+    again = read_cohort(files.get("visits"), static=files["static"], schema=path)
+    assert (again.n_patients, again.n_visits) == (cohort.n_patients, cohort.n_visits)
+    left_out = {name for table in (cohort.schema.static, cohort.schema.channels) for name in table}
+    left_out -= set(again.schema.static) | set(again.schema.channels)
+    assert left_out <= {"bili", "grade"} if name == "a channel never observed" else not left_out - {"admission"}
+
+
+def test_text_and_typed_tables_give_the_same_schema():
+    static, visits = load_pbc().tables()
+    names = names_of(load_pbc())
+    as_text = (table.with_columns(pl.all().cast(pl.String)) for table in (static, visits))
+    assert infer_schema(*as_text, **names) == infer_schema(static, visits, **names)
+
+
+def test_ids_may_be_numbers_in_one_table_and_text_in_the_other():
+    static, visits = two_tables()
+    repeated = visits.join(static, on="id").cast({"id": pl.String})
+    assert infer_schema(static, repeated, **NAMES) == infer_schema(static, visits, **NAMES)
 
 
 def test_a_static_table_alone():
