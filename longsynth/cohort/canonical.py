@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import polars as pl
@@ -61,7 +61,7 @@ def same_id_type(static: pl.DataFrame, visits: pl.DataFrame, patient_id: str) ->
     return static.with_columns(pl.col(patient_id).cast(common)), visits.with_columns(pl.col(patient_id).cast(common))
 
 
-def _attribute_conversions(columns: dict[str, Column] | dict, schema: Schema) -> dict[str, Conversion]:  # type: ignore[type-arg]
+def _attribute_conversions(columns: Mapping[str, Column], schema: Schema) -> dict[str, Conversion]:
     with_time = schema.visit_time is not None and schema.visit_time.kind == "datetime"
     return {name: partial(convert, column=column, with_time=with_time) for name, column in columns.items()}
 

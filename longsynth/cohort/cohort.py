@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
-from longsynth.cohort import canonical, checks, dates, frames
+from longsynth.cohort import canonical, checks, dates, frames, survival
 from longsynth.exceptions import CohortError
 from longsynth.schema.types import Schema
 
@@ -161,20 +161,14 @@ class Cohort:
 
     def to_survival(self) -> pd.DataFrame:
         """Return one row a patient with the static attributes, ``duration`` and ``event``, as pandas."""
-        from longsynth.cohort import survival
-
         return survival.to_survival(self)
 
     def to_counting_process(self) -> pd.DataFrame:
         """Return one row an interval between visits: ``start``, ``stop``, ``event``, channels carried forward."""
-        from longsynth.cohort import survival
-
         return survival.to_counting_process(self)
 
     def to_sksurv(self) -> tuple[pd.DataFrame, np.ndarray]:
         """Return the static attributes and the structured array of event and duration that scikit-survival takes."""
-        from longsynth.cohort import survival
-
         return survival.to_sksurv(self)
 
     def _keep(self, patients: pl.DataFrame) -> Cohort:
