@@ -107,6 +107,7 @@ def test_dates_get_whole_years_as_bounds():
 
 
 LEFT_OUT = {
+    "names of few patients": [f"name {i}" for i in range(8)],
     "names": [f"name {i}" for i in range(N)],
     "free text": [f"came in on day {i} with pain" if i % 9 else "well" for i in range(N)],
     "codes with leading zeros": [f"{i:05d}" for i in range(N)],
@@ -317,6 +318,7 @@ def test_constraints_that_hold_are_comments_ready_to_uncomment():
         "site": np.repeat(RNG.integers(1, 5, n), 4),
         "diastolic": base,
         "systolic": base + RNG.integers(5, 30, 4 * n),
+        "pulse": RNG.normal(80, 10, 4 * n).round(0),
         "tick": tick + RNG.normal(size=4 * n),
     }
     static, visits = two_tables(n, **extra)
