@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import polars as pl
 
+from longsynth.schema.kinds import MISSING_TEXT
 from longsynth.schema.types import LEVEL_KINDS, Column, Level
-
-MISSING_TEXT = ("", "NA", "NaN", "nan", "null")
 
 _DATETIME_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
 _ZONE = r"(Z|[+-]\d{2}:?\d{2})$"
