@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -39,6 +39,30 @@ def waiting(message: str) -> Iterator[None]:
 
     with Console(stderr=True).status(message):
         yield
+
+
+@contextmanager
+def counting(message: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar on a terminal, and nothing elsewhere.
+
+    Parameters
+    ----------
+    message : str
+        What is going on.
+    total : int
+        The count at the end.
+
+    Yields
+    ------
+    callable
+        To be called with the count reached.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True, disable=not on_terminal()) as progress:
+        bar = progress.add_task(message, total=total)
+        yield lambda done: progress.update(bar, completed=done)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from longsynth.cli.outputs import check_replaceable, on_terminal, output_folder, say, waiting, write_text
+from longsynth.cli.outputs import check_replaceable, counting, on_terminal, output_folder, say, write_text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -185,14 +185,22 @@ def sample(
     synthesizer = load(model)
     condition = None if where is None else parse_where(where, synthesizer.schema)
     made_by = {"verb": "sample", "model": model, "n": n, "where": where, "seed": seed}
-    with output_folder(output, made_by) as folder, waiting(f"Sampling {n:,} patients"):
-        synthesizer.sample_to_files(n, folder, where=condition, seed=seed, format=format)
+    with output_folder(output, made_by) as folder, counting(f"Sampling {n:,} patients", n) as on_progress:
+        synthesizer.sample_to_files(n, folder, where=condition, seed=seed, format=format, on_progress=on_progress)
     say(f"Wrote {n:,} synthetic patients to {output}.")
 
 
 @app.command()
 def show(model: Annotated[Path, typer.Argument(help="Folder of a fitted synthesizer.")]) -> None:
     """Show what a synthesizer was fitted to, and how."""
+    from longsynth.schema.files import schema_text
+    from longsynth.schema.yaml_text import yaml_text
+    from longsynth.synthesizer import load
+
+    synthesizer = load(model)
+    say(schema_text(synthesizer.schema))
+    settings = {name: getattr(synthesizer, name) for name in ("seed", "objective", "backbone")}
+    say(yaml_text({"settings": settings, "training": synthesizer.training_record}))
 
 
 def _typed_table(path: Path, patient_id: str) -> pl.DataFrame:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from longsynth.cohort.cohort import Cohort
+from longsynth.evaluation.survival import kaplan_meier
 from longsynth.exceptions import ConfigError
 from longsynth.schema.types import LEVEL_KINDS, Schema
 
@@ -84,7 +86,8 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
         The file.
     """
     path = Path(path)
-    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
+    with rc_context({"svg.hashsalt": "longsynth"}):
+        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
     return path
 
 
@@ -154,15 +157,8 @@ def _survival_curves(axes: Axes, cohort: Cohort, by: str | None) -> None:
         return
     for index, (label, patients) in enumerate(_groups(cohort, by)):
         durations = patients[event.duration].cast(pl.Float64).to_numpy()
-        times, surviving = _kaplan_meier(durations, patients[event.event].to_numpy() > 0)
+        times, surviving = kaplan_meier(durations, patients[event.event].to_numpy() > 0)
         colour, dash = COLOURS[index % len(COLOURS)], DASHES[index % len(DASHES)]
-        axes.step(times, surviving, where="post", color=colour, linestyle=dash, label=label)
-
-
-def _kaplan_meier(durations: np.ndarray, happened: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the times, beginning with 0, and the share that is event-free from each time on."""
-    times = np.unique(durations)
-    order = np.sort(durations)
-    at_risk = len(durations) - np.searchsorted(order, times)
-    events = np.array([happened[durations == time].sum() for time in times])
-    return np.append(0.0, times), np.append(1.0, np.cumprod(1 - events / at_risk))
+        axes.step(
+            np.append(0.0, times), np.append(1.0, surviving), where="post", color=colour, linestyle=dash, label=label
+        )
