@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
 from longsynth.cohort.cohort import Cohort
 from longsynth.cohort.trajectory import transition_features
@@ -60,9 +61,12 @@ def r2_next_tstr(synthetic: Cohort, holdout: Cohort, seed: int = 0) -> float:
 
 
 def _r2(train: pl.DataFrame, test: pl.DataFrame, target: str, seed: int) -> float:
-    inputs = [name for name in train.columns[1:] if not name.startswith("after.")]
+    known = train.select(column.name for column in train if column.null_count() < len(column)).columns
+    inputs = [name for name in known[1:] if not name.startswith("after.")]
     low, high = np.quantile(observed(test[target]), [CLIPPED_SHARE, 1 - CLIPPED_SHARE])
     y_train, y_test = (np.clip(observed(table[target]), low, high) for table in (train, test))
-    model = HistGradientBoostingRegressor(random_state=seed).fit(train.select(inputs).to_numpy(), y_train)
-    residual = y_test - model.predict(test.select(inputs).to_numpy())
+    model = HistGradientBoostingRegressor(random_state=seed)
+    with threadpool_limits(1, "openmp"):  # on so few rows more threads only wait for each other
+        model.fit(train.select(inputs).to_numpy(), y_train)
+        residual = y_test - model.predict(test.select(inputs).to_numpy())
     return float(1 - (residual**2).sum() / ((y_test - y_test.mean()) ** 2).sum())
