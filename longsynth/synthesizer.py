@@ -19,8 +19,9 @@ from longsynth.cohort.cohort import Cohort
 from longsynth.cohort.formats.stream import cohort_writer
 from longsynth.encoding import CohortEncoder
 from longsynth.exceptions import ArtifactError, CohortError, ConfigError, NotFittedError
-from longsynth.generators.fit import FitSettings, fit_model
+from longsynth.generators.fit import fit_model
 from longsynth.generators.model import Model
+from longsynth.generators.settings import FitSettings
 from longsynth.generators.state import model_from_state, model_state
 from longsynth.schema.types import Schema
 from longsynth.seeding import child_seed
@@ -123,7 +124,6 @@ class Synthesizer:
         _check_learnable(train)
         started = time.perf_counter()
         encoder = CohortEncoder().fit(train)
-        encoded = encoder.transform(train)
         with tempfile.TemporaryDirectory() as temporary:
             settings = FitSettings(
                 objective=self.objective,
@@ -135,7 +135,7 @@ class Synthesizer:
                 resume=resume,
                 progress=progress,
             )
-            self._model, self.training_record = fit_model(encoder, encoded, settings)
+            self._model, self.training_record = fit_model(encoder, train, settings)
         self.training_record["seconds"] = round(time.perf_counter() - started, 1)
         return self
 

@@ -184,7 +184,8 @@ class CohortEncoder:
         columns += [by_name[name] for name in self.schema.channels]
         visits = enforce_visits(self.schema, pl.DataFrame(columns), self._conform(self.channel_items))
         given = None if self.schema.visit_time is None else visits
-        return Cohort(static.insert_column(0, id_column), given, schema=self.schema, origin="synthetic")
+        table = pl.DataFrame([id_column, *static.get_columns()])
+        return Cohort(table, given, schema=self.schema, origin="synthetic")
 
     def decode_static(self, codes: np.ndarray, positions: np.ndarray) -> pl.DataFrame:
         """Return static attributes, duration and event of static codes and positions, each (N, S)."""
@@ -335,7 +336,8 @@ def _cast(column: pl.Series, dtype: str) -> pl.Series:
     if dtype == "Date":
         return column.cast(pl.Int32).cast(pl.Date)
     if dtype.startswith("Datetime"):
-        return (column * 1e6).cast(pl.Int64).cast(pl.Datetime("us"))
+        zone = dtype.rpartition("time_zone=")[2].strip("')")
+        return (column * 1e6).cast(pl.Int64).cast(pl.Datetime("us", None if zone == "None" else zone))
     if dtype.startswith(("Int", "UInt")):
         return column.cast(pl.Float64).round().cast(getattr(pl, dtype))
     if dtype in ("Float32", "Float64", "Boolean"):

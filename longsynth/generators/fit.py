@@ -2,68 +2,90 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
+from longsynth.cohort.cohort import Cohort
 from longsynth.encoding.cohort_encoder import CohortEncoder
 from longsynth.encoding.encoded import EncodedCohort
+from longsynth.exceptions import ConfigError
 from longsynth.generators.model import Architecture, Model
+from longsynth.generators.refine import refine, train_rounds
+from longsynth.generators.settings import FitSettings
 from longsynth.generators.specs import outcome_shares
 from longsynth.networks.sequence import SequenceSize
 from longsynth.seeding import child_seed, stream
 from longsynth.training.batches import CohortDataModule
 from longsynth.training.crossfit import CrossFitModule, assign_folds
-from longsynth.training.plan import Plan, StagePlan
-from longsynth.training.trainer import Hardware, quiet_training, run_stage
+from longsynth.training.plan import StagePlan
+from longsynth.training.trainer import quiet_training, run_stage
 
 
-@dataclass(frozen=True)
-class FitSettings:
-    """What a fit is told besides the data."""
-
-    objective: str
-    backbone: str
-    plan: Plan
-    hardware: Hardware
-    seed: int
-    folder: Path
-    resume: bool
-    progress: bool
-
-
-def fit_model(encoder: CohortEncoder, encoded: EncodedCohort, settings: FitSettings) -> tuple[Model, dict[str, Any]]:
-    """Fit both generators and return them with the training record, a dict of plain JSON values."""
+def fit_model(encoder: CohortEncoder, train: Cohort, settings: FitSettings) -> tuple[Model, dict[str, Any]]:
+    """Fit both generators to a cohort and return them with the training record, a dict of plain JSON values."""
+    encoded = encoder.transform(train)
     plan, seed = settings.plan, settings.seed
-    size = SequenceSize(plan.hidden_size, plan.n_units, plan.dropout, plan.free_gaps)
-    longest = int(encoded.n_visits.max(initial=0))
-    architecture = Architecture(
-        plan.n_members,
-        plan.static_units,
-        size,
-        settings.backbone,
-        outcome_shares(encoded),
-        longest + longest // 2 + 2,
-    )
-    model = Model(encoder, architecture, seed)
+    _check_folder(encoded, settings)
+    model = Model(encoder, _architecture(encoded, settings), seed)
     folds = assign_folds(encoded.n_patients, plan.n_members, stream(seed, "folds"))
     record: dict[str, Any] = {"objective": settings.objective, "n_patients": encoded.n_patients}
-    if model.static:
-        record["static"] = _likelihood_stage("static", list(model.static), encoder, encoded, folds, plan.static, settings)
-    if model.sequence:
-        with_visits = np.flatnonzero(encoded.n_visits > 0)
-        part, part_folds = encoded.take(with_visits), folds[with_visits]
-        record["sequence"] = _likelihood_stage(
-            "sequence", list(model.sequence), encoder, part, part_folds, plan.sequence, settings
+    if settings.objective == "adversarial":
+        started = time.perf_counter()
+        train_rounds(
+            "adversarial", model, encoded, folds, plan.adversarial, settings, anchor=0.0, adversarial=True
         )
+        record["adversarial"] = {"rounds": plan.adversarial.n_rounds, "seconds": _since(started)}
+        return model, record
+    if model.static:
+        members = list(model.static)
+        record["static"] = _likelihood_stage("static", members, encoder, encoded, folds, plan.static, settings)
+    if model.sequence:
+        rows = np.flatnonzero(encoded.n_visits > 0)
+        members = list(model.sequence)
+        record["sequence"] = _likelihood_stage(
+            "sequence", members, encoder, encoded.take(rows), folds[rows], plan.sequence, settings
+        )
+        if settings.objective == "hybrid":
+            record["refinement"] = refine(model, train, encoded, folds, settings)
     return model, record
+
+
+def _architecture(encoded: EncodedCohort, settings: FitSettings) -> Architecture:
+    plan = settings.plan
+    longest = int(encoded.n_visits.max(initial=0))
+    return Architecture(
+        n_members=plan.n_members,
+        static_units=plan.static_units,
+        size=SequenceSize(plan.hidden_size, plan.n_units, plan.dropout, plan.free_gaps),
+        backbone=settings.backbone,
+        outcome_shares=outcome_shares(encoded),
+        max_visits=longest + longest // 2 + 2,
+    )
+
+
+def _check_folder(encoded: EncodedCohort, settings: FitSettings) -> None:
+    """Note in the work folder what is fitted there; refuse to resume a fit of something else."""
+    digest = hashlib.sha256()
+    for field in fields(encoded):
+        digest.update(np.ascontiguousarray(getattr(encoded, field.name)).tobytes())
+    told = {"plan": settings.plan.to_json(), "objective": settings.objective, "backbone": settings.backbone}
+    digest.update(json.dumps(told | {"seed": settings.seed}, sort_keys=True).encode())
+    note = settings.folder / "fit.sha256"
+    if settings.resume and note.exists() and note.read_text() != digest.hexdigest():
+        raise ConfigError(
+            "the checkpoints are of a fit of another cohort or with other settings; fit without resume to start anew"
+        )
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    note.write_text(digest.hexdigest())
+
+
+def _since(started: float) -> float:
+    return round(time.perf_counter() - started, 1)
 
 
 def _likelihood_stage(
@@ -89,9 +111,10 @@ def _likelihood_stage(
             settings.hardware,
             max_epochs=plan.max_epochs,
             patience=plan.patience,
+            keep_tail=plan.keep_tail,
             progress=settings.progress,
             resume=settings.resume,
         )
     for member, average in zip(members, module.averages, strict=True):
         member.load_state_dict(average.state_dict())
-    return record | {"seconds": round(time.perf_counter() - started, 1)}
+    return record | {"seconds": _since(started)}

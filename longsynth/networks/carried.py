@@ -18,6 +18,43 @@ def width(table: ItemTable) -> int:
     return 2 * table.n_columns + 2 * len(table.n_classes)
 
 
+@dataclass(frozen=True)
+class OwnColumns:
+    """Where an item finds its own past among the columns of a context.
+
+    Attributes
+    ----------
+    scores : Tensor of int64, shape (C, 2)
+        Columns with the last score and the running mean score of a numeric item.
+    levels : Tensor of int64, shape (C, 2, K)
+        Columns that stand for each class, at the last visit and on average, of an item of levels.
+    signs : Tensor, shape (C, K)
+        What those columns are multiplied by: 0 beyond an item's classes, -1 and 1 for the one column of two classes.
+    """
+
+    scores: Tensor
+    levels: Tensor
+    signs: Tensor
+
+
+def own_columns(table: ItemTable, start: int) -> OwnColumns:
+    """Return where carried statistics that begin at column ``start`` hold each channel's own past."""
+    n_classes = table.n_classes.tolist()
+    first = [table.owners.index(item) for item in range(len(n_classes))]
+    columns = torch.zeros(len(n_classes), max(n_classes), dtype=torch.int64)
+    signs = torch.zeros(columns.shape)
+    for item, n in enumerate(n_classes):
+        columns[item] = first[item]
+        if n == 2:
+            signs[item, :2] = torch.tensor([-1.0, 1.0])
+        elif table.owners.count(item) >= n:
+            columns[item, :n] += torch.arange(n)
+            signs[item, :n] = 1.0
+    offsets = start + torch.tensor([0, table.n_columns])
+    scores = torch.tensor(first)[:, None] + offsets
+    return OwnColumns(scores, columns[:, None, :] + offsets[:, None], signs)
+
+
 def carried_over(table: ItemTable, codes: Tensor, time: Tensor, typical_gap: float) -> Tensor:
     """Carried statistics (N, L, W) after each visit, of codes (N, L, C) at times (N, L)."""
     if codes.shape[-1] == 0:

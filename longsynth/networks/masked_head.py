@@ -10,10 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from longsynth.networks import mixture
+from longsynth.networks.carried import OwnColumns
 from longsynth.networks.items import ItemSpec, ItemTable
 
 CodeRange = Callable[[int, Tensor], tuple[Tensor, Tensor] | None]
 _NEVER = -1e9
+_PERSISTENCE = 0.8
 
 
 class MaskedHead(nn.Module):
@@ -32,9 +34,19 @@ class MaskedHead(nn.Module):
         Hidden units M an item.
     dropout : float
         Share of hidden units dropped in training.
+    past : OwnColumns or None
+        Columns of the context that hold each item's own past. The means of a mixture, and the logits of levels, follow
+        it linearly, with learnt weights that start at a persistent process.
     """
 
-    def __init__(self, items: Sequence[ItemSpec], context_size: int, n_units: int, dropout: float) -> None:
+    def __init__(
+        self,
+        items: Sequence[ItemSpec],
+        context_size: int,
+        n_units: int,
+        dropout: float,
+        past: OwnColumns | None = None,
+    ) -> None:
         super().__init__()
         self.items = list(items)
         self.table = ItemTable(items)
@@ -54,6 +66,13 @@ class MaskedHead(nn.Module):
         self.out = nn.Parameter(torch.randn(n_items, m, self.n_parameters) * 0.1 / math.sqrt(m))
         self.out_bias = nn.Parameter(torch.stack([self._initial(item) for item in items]).unsqueeze(1))
         self.dropout = nn.Dropout(dropout)
+        self.has_past = past is not None
+        if past is not None:
+            self.register_buffer("past_scores", past.scores, persistent=False)
+            self.register_buffer("past_levels", past.levels[..., : self.n_parameters - 1], persistent=False)
+            self.register_buffer("past_signs", past.signs[:, None, : self.n_parameters - 1], persistent=False)
+            self.score_weights = nn.Parameter(torch.full((n_items, 2, mixture.N_COMPONENTS), _PERSISTENCE / 2))
+            self.level_weights = nn.Parameter(torch.full((n_items, 2, 1), 1.0))
         self._register_edges()
 
     def _initial(self, item: ItemSpec) -> Tensor:
@@ -92,7 +111,24 @@ class MaskedHead(nn.Module):
         hidden = hidden.view(len(context), len(self.items), self.n_units).transpose(0, 1)
         hidden = self.dropout(functional.silu(hidden))
         hidden = hidden + functional.silu(torch.baddbmm(self.second_bias, hidden, self.second))
-        return torch.baddbmm(self.out_bias, hidden, self.out).transpose(0, 1)
+        parameters = torch.baddbmm(self.out_bias, hidden, self.out).transpose(0, 1)
+        return parameters + self._follow(context, list(range(len(self.items)))) if self.has_past else parameters
+
+    def _follow(self, context: Tensor, items: list[int]) -> Tensor:
+        """What the own past adds to the parameters (R, I, P) of some items."""
+        shift = context.new_zeros(len(context), len(items), self.n_parameters)
+        for places, numeric in ((_places(items, self.numeric), True), (_places(items, self.levels), False)):
+            chosen = [items[place] for place in places]
+            if numeric and chosen:
+                scores = context[:, self.past_scores[chosen]]
+                shift[:, places, mixture.MEANS] = torch.einsum(
+                    "rca,cak->rck", scores, self.score_weights[chosen]
+                ).to(shift.dtype)
+            elif chosen:
+                classes = context[:, self.past_levels[chosen]] * self.past_signs[chosen]
+                follow = (classes * self.level_weights[chosen]).sum(2)
+                shift[:, places, : follow.shape[-1]] = follow.to(shift.dtype)
+        return shift
 
     def log_prob(self, context: Tensor, codes: Tensor) -> Tensor:
         """Log-probability (R, C) of each item's code in codes (R, C)."""
@@ -131,6 +167,8 @@ class MaskedHead(nn.Module):
             hidden = functional.silu(hidden)
             hidden = hidden + functional.silu(hidden @ self.second[i] + self.second_bias[i])
             parameters = hidden @ self.out[i] + self.out_bias[i]
+            if self.has_past:
+                parameters = parameters + self._follow(context, [i])[:, 0]
             allowed = None if limits is None else limits(i, codes)
             codes[:, i] = self._draw(i, parameters, allowed, generator)
             width = item.features.shape[1]
@@ -174,3 +212,7 @@ def draw_class(
     scores = mixture.sample_scores(parameters, edges[low_code], edges[high_code + 1], generator)
     drawn = torch.searchsorted(edges, scores.contiguous()) - 1
     return torch.minimum(torch.maximum(drawn, low_code), high_code)
+
+
+def _places(items: list[int], wanted: list[int]) -> list[int]:
+    return [place for place, item in enumerate(items) if item in wanted]

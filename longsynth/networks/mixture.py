@@ -14,6 +14,7 @@ from torch.nn import functional
 
 N_COMPONENTS = 3
 N_PARAMETERS = 3 * N_COMPONENTS + 1
+MEANS = slice(N_COMPONENTS + 1, 2 * N_COMPONENTS + 1)
 _SD_PER_SCALE = 1.75
 _LOG_SCALE_LIMITS = (-4.5, 2.0)
 

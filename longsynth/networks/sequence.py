@@ -97,7 +97,8 @@ class SequenceNetwork(nn.Module):
         self.channels = None
         if channel_items:
             context = after + N_TIME_FEATURES + 3
-            self.channels = MaskedHead(channel_items, context, size.n_units, size.dropout)
+            past = carried.own_columns(self.table, size.hidden_size)
+            self.channels = MaskedHead(channel_items, context, size.n_units, size.dropout, past)
 
     def static_features(self, static_codes: Tensor) -> Tensor:
         """Features (N, S') of static codes (N, S), with a constant."""

@@ -14,7 +14,8 @@ class StagePlan:
     """Settings of one likelihood stage.
 
     ``patience`` counts epochs without improvement of the held-out likelihood; ``cosine`` decays the learning rate over
-    ``max_epochs``, else it stays constant.
+    ``max_epochs``, else it stays constant. ``keep_tail``: keep the averaged weights at the end of the patience rather
+    than those at the best held-out likelihood, because free-running samples still improve there.
     """
 
     batch_size: int
@@ -24,6 +25,7 @@ class StagePlan:
     max_epochs: int
     patience: int
     cosine: bool
+    keep_tail: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,8 @@ def plan_for(n_patients: int) -> Plan:
             dropout=0.25,
             free_gaps=False,
             static=StagePlan(20, 1e-3, 0.05, 0.98, 200, 12, False),
-            sequence=StagePlan(20, 2e-3, 0.1, 0.98, 100, 6, False),
-            refinement=RoundPlan(3, 384, 25, 25, 64, 5e-4, 0.1),
+            sequence=StagePlan(20, 2e-3, 0.1, 0.98, 100, 6, False, keep_tail=True),
+            refinement=RoundPlan(2, 256, 20, 15, 32, 5e-4, 0.1),
             adversarial=adversarial,
         )
     if n_patients < 5000:
@@ -88,8 +90,8 @@ def plan_for(n_patients: int) -> Plan:
             dropout=0.15,
             free_gaps=n_patients >= 2000,
             static=StagePlan(48, 2e-3, 0.05, 0.98, 100, 8, False),
-            sequence=StagePlan(48, 2e-3, 0.05, 0.98, 60, 4, False),
-            refinement=RoundPlan(3, 768, 30, 30, 64, 5e-4, 0.1),
+            sequence=StagePlan(48, 2e-3, 0.05, 0.98, 60, 4, False, keep_tail=True),
+            refinement=RoundPlan(2, 512, 20, 15, 32, 5e-4, 0.1),
             adversarial=adversarial,
         )
     return Plan(

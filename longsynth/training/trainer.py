@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,27 +34,30 @@ class Hardware:
 
 def run_stage(
     module: pl.LightningModule,
-    data: pl.LightningDataModule,
+    data: pl.LightningDataModule | None,
     folder: Path,
     hardware: Hardware,
     *,
     max_epochs: int,
     patience: int | None,
+    keep_tail: bool = False,
     progress: bool,
     resume: bool,
 ) -> dict[str, Any]:
-    """Train one stage, leave the module at its best weights, and return what happened.
+    """Train one stage, leave the module at the weights to keep, and return what happened.
 
     Parameters
     ----------
-    module, data : LightningModule, LightningDataModule
-        What to train on what.
+    module, data : LightningModule, LightningDataModule or None
+        What to train on what; None: the module brings its own loader.
     folder : Path
         Checkpoints and the CSV log of this stage.
     hardware : Hardware
         Devices.
     max_epochs, patience : int, int or None
         Limits; None: no early stopping and the last weights are kept.
+    keep_tail : bool
+        Keep the last weights also with early stopping, rather than the best.
     progress : bool
         Show a progress bar.
     resume : bool
@@ -61,15 +66,20 @@ def run_stage(
     Returns
     -------
     dict
-        ``epochs`` run, and with early stopping ``best_epoch``, ``held_out_nll`` and ``stop_ratio``.
+        ``epochs`` run, and with early stopping ``best_epoch``, ``kept_epoch`` and the ``held_out_nll`` and
+        ``stop_ratio`` of the weights that were kept.
     """
-    stopping = patience is not None
-    keep = ModelCheckpoint(
-        folder, "best", monitor=HELD_OUT_NLL if stopping else None, save_last=True, enable_version_counter=False
-    )
-    callbacks: list[pl.Callback] = [keep, _Watch()]
-    if stopping:
-        callbacks.append(EarlyStopping(HELD_OUT_NLL, patience=patience, check_finite=True))
+    finished, last = folder / "finished.json", folder / "last.ckpt"
+    if resume and finished.exists():
+        _load(module, last if patience is None or keep_tail else folder / "best.ckpt")
+        return json.loads(finished.read_text())
+    if not resume and folder.exists():
+        shutil.rmtree(folder)
+    best, watch = ModelCheckpoint(folder, "best", monitor=HELD_OUT_NLL, enable_version_counter=False), _Watch()
+    callbacks: list[pl.Callback] = [watch]
+    if patience is not None:
+        callbacks += [best, EarlyStopping(HELD_OUT_NLL, patience=patience, check_finite=True)]
+    callbacks.append(ModelCheckpoint(folder, "last", enable_version_counter=False))
     if progress:
         callbacks.append(RichProgressBar(leave=False))
     trainer = pl.Trainer(
@@ -86,14 +96,22 @@ def run_stage(
         gradient_clip_val=50.0 if module.automatic_optimization else None,
         log_every_n_steps=50,
     )
-    last = folder / "last.ckpt"
     trainer.fit(module, datamodule=data, ckpt_path=str(last) if resume and last.exists() else None)
     record: dict[str, Any] = {"epochs": trainer.current_epoch}
-    if stopping:
-        best = torch.load(keep.best_model_path, map_location="cpu", weights_only=False)
-        module.load_state_dict(best["state_dict"])
-        record |= {"best_epoch": best["epoch"]} | next(w for w in callbacks if isinstance(w, _Watch)).seen[best["epoch"]]
+    if patience is not None:
+        kept = _load(module, last if keep_tail else Path(best.best_model_path))
+        best_epoch = min(watch.seen, key=lambda epoch: watch.seen[epoch][HELD_OUT_NLL])
+        record |= {"best_epoch": best_epoch, "kept_epoch": kept} | watch.seen[kept]
+    if trainer.is_global_zero:
+        finished.write_text(json.dumps(record))
     return record
+
+
+def _load(module: pl.LightningModule, checkpoint: Path) -> int:
+    """Load the weights of one of our own checkpoints and return its epoch."""
+    found = torch.load(checkpoint, map_location="cpu", weights_only=False)
+    module.load_state_dict(found["state_dict"])
+    return int(found["epoch"])
 
 
 class _Watch(pl.Callback):

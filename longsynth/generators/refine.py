@@ -1,0 +1,170 @@
+"""The adversarial stage: rounds for a pure GAN, and the refinement of a fitted model with its control.
+
+A refined model is kept only if, on patients held out of each member, a classifier tells it from real patients less
+well than a model that took as many steps of likelihood alone, and no membership shows.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from longsynth.cohort.cohort import Cohort
+from longsynth.encoding.encoded import EncodedCohort, concatenate
+from longsynth.evaluation.detection import detect_patient
+from longsynth.generators.model import Model
+from longsynth.generators.settings import FitSettings
+from longsynth.privacy.membership import mia_auc
+from longsynth.seeding import child_seed
+from longsynth.training.batches import make_batch
+from longsynth.training.plan import RoundPlan
+from longsynth.training.rounds import Member, RoundsModule
+from longsynth.training.trainer import Hardware, quiet_training, run_stage
+
+MAX_CRITIC_VISITS = 256
+N_SCORE_DRAWS = 2
+MAX_SCORED = 2000
+MAX_MEMBERSHIP = 0.53
+
+
+def refine(
+    model: Model, train: Cohort, encoded: EncodedCohort, folds: np.ndarray, settings: FitSettings
+) -> dict[str, Any]:
+    """Refine ``model`` in place, or leave it with as many steps of likelihood alone, or as it was.
+
+    Returns
+    -------
+    dict
+        ``kept``: ``refined``, ``likelihood_only`` or ``unrefined``; the held-out scores of each; ``gain``: how much
+        lower the detection of the refined model is than that of its control.
+    """
+    started = time.perf_counter()
+    plan = settings.plan.refinement
+    candidates = {"unrefined": model}
+    for name, adversarial in (("likelihood_only", False), ("refined", True)):
+        candidates[name] = copy.deepcopy(model)
+        train_rounds(name, candidates[name], encoded, folds, plan, settings, anchor=1.0, adversarial=adversarial)
+    seed = child_seed(settings.seed, "scores")
+    scores = {name: score_held_out(candidate, train, folds, seed) for name, candidate in candidates.items()}
+    kept = choose(scores)
+    for network, chosen in zip(model.sequence, candidates[kept].sequence, strict=True):
+        network.load_state_dict(chosen.state_dict())
+    return {
+        "kept": kept,
+        "likelihood_steps": plan.n_rounds * plan.generator_steps,
+        "gain": scores["likelihood_only"].detection - scores["refined"].detection,
+        "scores": {name: asdict(score) for name, score in scores.items()},
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+
+
+def choose(scores: dict[str, HeldOutScore]) -> str:
+    """Return which of ``refined``, ``likelihood_only`` and ``unrefined`` to keep.
+
+    Each must beat the one after it by more than the standard error of the difference, and show no membership.
+    """
+    order = ["unrefined", "likelihood_only", "refined"]
+    kept = order[0]
+    for name in order[1:]:
+        score, rival = scores[name], scores[kept]
+        noise = float(np.hypot(score.detection_error, rival.detection_error))
+        if score.detection < rival.detection - noise and score.membership <= MAX_MEMBERSHIP:
+            kept = name
+    return kept
+
+
+def train_rounds(
+    name: str,
+    model: Model,
+    encoded: EncodedCohort,
+    folds: np.ndarray,
+    plan: RoundPlan,
+    settings: FitSettings,
+    *,
+    anchor: float,
+    adversarial: bool,
+) -> None:
+    """Run the rounds ``plan`` asks for on ``model``, in place. They run on the CPU: the work of a round is small."""
+    seed = child_seed(settings.seed, name)
+    members = [_member(model, number, encoded, folds) for number in range(model.architecture.n_members)]
+    loss_scale = max(2.0 * float(encoded.n_visits.mean()), 1.0)
+    module = RoundsModule(
+        members,
+        plan,
+        loss_scale,
+        anchor=anchor,
+        adversarial=adversarial,
+        train_static=anchor == 0.0,
+        seed=seed,
+    )
+    with quiet_training(seed):
+        run_stage(
+            module,
+            None,
+            settings.folder / name,
+            Hardware(accelerator="cpu"),
+            max_epochs=plan.n_rounds,
+            patience=None,
+            progress=settings.progress,
+            resume=settings.resume,
+        )
+
+
+def _member(model: Model, number: int, encoded: EncodedCohort, folds: np.ndarray) -> Member:
+    scale = model.encoder.time_scale
+    rows = np.flatnonzero(folds != number)
+
+    def draw(n: int, seed: int) -> Any:
+        drawn = model.sample(n, seed, member=number)
+        return make_batch(drawn, scale, np.flatnonzero(drawn.n_visits <= MAX_CRITIC_VISITS))
+
+    return Member(
+        static=model.static[number] if model.static else None,
+        sequence=model.sequence[number] if model.sequence else None,
+        rows=rows,
+        critic_rows=rows[encoded.n_visits[rows] <= MAX_CRITIC_VISITS],
+        draw=draw,
+        real=lambda chosen: make_batch(encoded, scale, chosen),
+    )
+
+
+@dataclass(frozen=True)
+class HeldOutScore:
+    """How a model does on patients held out of each member.
+
+    ``detection`` is the mean over draws of the AUC of a classifier between held-out and synthetic patients, with its
+    standard error over draws; ``membership`` the AUC of the nearest-patient attack on each member's own patients.
+    """
+
+    detection: float
+    detection_error: float
+    membership: float
+
+
+def score_held_out(model: Model, train: Cohort, folds: np.ndarray, seed: int) -> HeldOutScore:
+    """Score a model on held-out patients; every draw is seeded alike, so that models are compared on equal noise."""
+    held_out = train.select(_ids(train, np.flatnonzero(folds >= 0)[:MAX_SCORED]))
+    detections, memberships = [], []
+    for draw in range(N_SCORE_DRAWS):
+        drawn = []
+        for number in range(model.architecture.n_members):
+            outside, inside = np.flatnonzero(folds == number), np.flatnonzero(folds != number)
+            part = model.sample(min(len(outside), MAX_SCORED), child_seed(seed, "score", draw, number), member=number)
+            drawn.append(part)
+            attack = _decoded(model, part), train.select(_ids(train, inside)), train.select(_ids(train, outside))
+            memberships.append(mia_auc(*attack))
+        detections.append(detect_patient(_decoded(model, concatenate(drawn)), held_out, draw))
+    error = float(np.std(detections, ddof=1) / np.sqrt(len(detections)))
+    return HeldOutScore(float(np.mean(detections)), error, float(np.mean(memberships)))
+
+
+def _decoded(model: Model, encoded: EncodedCohort) -> Cohort:
+    return model.encoder.inverse_transform(encoded, [f"synthetic-{row:06d}" for row in range(encoded.n_patients)])
+
+
+def _ids(cohort: Cohort, rows: np.ndarray) -> list[Any]:
+    return cohort.static[cohort.schema.patient_id].gather(rows).to_list()

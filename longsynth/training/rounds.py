@@ -1,0 +1,170 @@
+"""Adversarial rounds: a critic learns to tell synthetic patients from real ones, and the generator is paid to fool it.
+
+The generator draws discrete codes, so its gradient is the score-function one: patients are drawn, the critic's score,
+standardised, is their advantage, and the exact log-likelihood of what was drawn is weighted by it. With the likelihood
+of real patients as anchor this refines a fitted generator; without it, it is a pure GAN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader
+
+from longsynth.networks.batch import PatientBatch
+from longsynth.networks.critic import Critic, PatientFeatures, gradient_penalty, patient_features
+from longsynth.networks.sequence import SequenceNetwork
+from longsynth.networks.static import StaticNetwork
+from longsynth.seeding import child_seed, stream
+from longsynth.training.crossfit import total_log_prob
+from longsynth.training.plan import RoundPlan
+
+_MAX_ADVANTAGE = 5.0
+_PENALTY = 10.0
+
+
+@dataclass(frozen=True)
+class Member:
+    """One generator in training: its networks, its train patients, and how to draw from it.
+
+    ``rows`` are the train patients it learns from, ``critic_rows`` those that are short enough for the critic;
+    ``draw(n, seed)`` returns up to n synthetic patients, equally short; ``real(rows)`` the train patients of these rows.
+    """
+
+    static: StaticNetwork | None
+    sequence: SequenceNetwork | None
+    rows: np.ndarray
+    critic_rows: np.ndarray
+    draw: Callable[[int, int], PatientBatch]
+    real: Callable[[np.ndarray], PatientBatch]
+
+
+class RoundsModule(pl.LightningModule):
+    """Lightning module of the rounds of K members; one training step is one round of one member.
+
+    Parameters
+    ----------
+    members : list of Member
+        Changed in place.
+    plan : RoundPlan
+        Numbers of steps, weights and rates.
+    loss_scale : float
+        Constant that a patient's log-likelihood is divided by.
+    anchor : float
+        Weight of the likelihood of real patients: 1 to refine, 0 for a pure GAN.
+    adversarial : bool
+        False: take the likelihood steps alone, as a control of equal length.
+    train_static : bool
+        Whether the static networks learn too.
+    seed : int
+        Seed of everything random.
+    """
+
+    def __init__(
+        self,
+        members: list[Member],
+        plan: RoundPlan,
+        loss_scale: float,
+        *,
+        anchor: float,
+        adversarial: bool,
+        train_static: bool,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.generators = members
+        self.plan, self.loss_scale, self.seed = plan, loss_scale, seed
+        self.anchor, self.adversarial, self.train_static = anchor, adversarial, train_static
+        networks: list[nn.Module] = []
+        critics: list[nn.Module] = []
+        for member in members:
+            parts = [member.sequence, member.static if train_static or member.sequence is None else None]
+            networks.append(nn.ModuleList([part for part in parts if part is not None]))
+            features = patient_features(member.static, member.sequence, member.real(member.rows[:2]))
+            critics.append(Critic(features.static.shape[-1], features.visits.shape[-1]))
+        self.networks, self.critics = nn.ModuleList(networks), nn.ModuleList(critics)
+
+    def train_dataloader(self) -> DataLoader[int]:
+        """The member numbers; one epoch is one round of every member."""
+        return DataLoader(range(len(self.generators)), batch_size=None, shuffle=False)  # type: ignore[arg-type]
+
+    def configure_optimizers(self) -> Any:
+        """One optimiser a critic, one a generator."""
+        plan = self.plan
+        generators = [torch.optim.AdamW(n.parameters(), plan.learning_rate, weight_decay=0.0) for n in self.networks]
+        critics = [
+            torch.optim.AdamW(critic.parameters(), 1e-3, betas=(0.5, 0.9), weight_decay=0.01)
+            for critic in self.critics
+        ]
+        return [*generators, *critics]
+
+    def training_step(self, number: int, _: int) -> None:
+        """One round of one member."""
+        torch.manual_seed(child_seed(self.seed, "round", self.current_epoch, int(number)))
+        rng = stream(self.seed, "rows", self.current_epoch, int(number))
+        member = self.generators[number]
+        optimizers: Any = self.optimizers()
+        drawn, advantage = None, torch.zeros(0)
+        if self.adversarial:
+            drawn = member.draw(self.plan.n_drawn, child_seed(self.seed, "draw", self.current_epoch, int(number)))
+            critic, optimizer = self.critics[number], optimizers[len(self.generators) + number]
+            fake = patient_features(member.static, member.sequence, drawn)
+            for _step in range(self.plan.critic_steps):
+                self._critic_step(member, critic, optimizer, fake, rng)
+            with torch.no_grad():
+                scores = critic(fake)
+            advantage = ((scores - scores.mean()) / (scores.std() + 1e-6)).clamp(-_MAX_ADVANTAGE, _MAX_ADVANTAGE)
+        for _step in range(self.plan.generator_steps):
+            self._generator_step(number, optimizers[number], drawn, advantage, rng)
+
+    def _critic_step(
+        self, member: Member, critic: Any, optimizer: Any, fake: PatientFeatures, rng: np.random.Generator
+    ) -> None:
+        size = min(self.plan.batch_size, len(member.critic_rows), len(fake.weight))
+        rows = rng.choice(member.critic_rows, size, replace=False)
+        real = patient_features(member.static, member.sequence, member.real(rows))
+        some = fake.take(torch.from_numpy(rng.choice(len(fake.weight), size, replace=False)))
+        loss = functional.softplus(-critic(real)).mean() + functional.softplus(critic(some)).mean()
+        loss = loss + _PENALTY * gradient_penalty(critic, real, some, torch.rand(size))
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+
+    def _generator_step(
+        self, number: int, optimizer: Any, drawn: PatientBatch | None, advantage: Tensor, rng: np.random.Generator
+    ) -> None:
+        member, size = self.generators[number], self.plan.batch_size
+        networks = self.networks[number].train()
+        loss = torch.zeros(())
+        if self.anchor:
+            rows = rng.choice(member.rows, min(size, len(member.rows)), replace=False)
+            loss = loss - self.anchor * self._log_prob(networks, member.real(rows)).mean()
+        if drawn is not None:
+            chosen = torch.from_numpy(rng.choice(len(drawn), min(size, len(drawn)), replace=False))
+            log_prob = self._log_prob(networks, drawn.take(chosen))
+            loss = loss - self.plan.weight * (advantage[chosen] * log_prob).mean()
+        optimizer.zero_grad()
+        self.manual_backward(loss / self.loss_scale)
+        torch.nn.utils.clip_grad_norm_(networks.parameters(), 50.0)
+        optimizer.step()
+
+    def _log_prob(self, networks: Any, batch: PatientBatch) -> Tensor:
+        """Log-probability (N,) of a batch under the networks that learn; static alone for patients without visits."""
+        total = torch.zeros(len(batch))
+        for network in networks:
+            if isinstance(network, SequenceNetwork):
+                has_visits = batch.visit.any(1).nonzero().squeeze(1)
+                if len(has_visits):
+                    part = total_log_prob(network, batch.take(has_visits))
+                    total = total.index_add(0, has_visits, part)
+            else:
+                total = total + total_log_prob(network, batch)
+        return total
