@@ -7,7 +7,7 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from longsynth.exceptions import ConfigError
 from longsynth.training.crossfit import HELD_OUT_NLL
 
 
@@ -82,11 +84,8 @@ def run_stage(
     callbacks.append(ModelCheckpoint(folder, "last", enable_version_counter=False))
     if progress:
         callbacks.append(RichProgressBar(leave=False))
-    trainer = pl.Trainer(
-        accelerator=hardware.accelerator,
-        devices=hardware.devices,
-        strategy=hardware.strategy,
-        precision=hardware.precision,  # type: ignore[arg-type]
+    trainer = _trainer(
+        hardware,
         max_epochs=max_epochs,
         callbacks=callbacks,
         logger=CSVLogger(folder, name="", version=""),
@@ -105,6 +104,16 @@ def run_stage(
     if trainer.is_global_zero:
         finished.write_text(json.dumps(record))
     return record
+
+
+def _trainer(hardware: Hardware, **settings: Any) -> pl.Trainer:
+    """Return a trainer; what Lightning finds wrong with the user's hardware settings becomes our error."""
+    try:
+        return pl.Trainer(**asdict(hardware), **settings)
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        raise ConfigError(
+            f"accelerator, devices, strategy or precision cannot be used here. Lightning says: {error}"
+        ) from error
 
 
 def _load(module: pl.LightningModule, checkpoint: Path) -> int:
