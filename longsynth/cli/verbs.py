@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from longsynth.cli.outputs import check_replaceable, counting, on_terminal, output_folder, say, write_text
+from longsynth.exceptions import LongsynthError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -160,7 +161,12 @@ def fit(
         precision=precision,
     )
     checkpoints = output.resolve().with_name(f".{output.resolve().name}.checkpoints")
-    synthesizer.fit(cohort, work_dir=checkpoints, resume=resume, progress=on_terminal())
+    try:
+        synthesizer.fit(cohort, work_dir=checkpoints, resume=resume, progress=on_terminal())
+    except LongsynthError:
+        if not resume:
+            shutil.rmtree(checkpoints, ignore_errors=True)
+        raise
     synthesizer.save(output)
     shutil.rmtree(checkpoints)
     say(f"Fitted {cohort.n_patients:,} patients with {cohort.n_visits:,} visits; the synthesizer is in {output}.")
