@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from longsynth.cohort.cohort import Cohort
 from longsynth.cohort.trajectory import patient_features, transition_features
+from longsynth.evaluation.visit_process import GAP_DIGITS
 from longsynth.exceptions import NotComputableError
 from longsynth.seeding import child_seed, stream
 
@@ -51,6 +52,7 @@ def detect_patient(synthetic: Cohort, holdout: Cohort, seed: int = 0) -> float:
     -----
     Five folds; the AUC is of all out-of-fold predictions together. Below 1,000 patients the mean of up to 3 repeats
     with other sub-samples and folds is returned, which takes away the chance of the split, not that of the patients.
+    Gaps are taken to four digits, as in `longsynth.evaluation.visit_process.gaps`.
 
     References
     ----------
@@ -88,7 +90,7 @@ def detect_transition(synthetic: Cohort, holdout: Cohort, seed: int = 0) -> floa
         raise NotComputableError("it needs visits, and the schema has no visit time")
     patients, pairs = [], []
     for cohort in (holdout, synthetic):
-        pairs.append(transition_features(cohort))
+        pairs.append(transition_features(cohort).with_columns(pl.col("gap").round_sig_figs(GAP_DIGITS)))
         features = _features_by_patient(cohort)
         patients.append(features.join(pairs[-1], on=features.columns[0], how="semi", maintain_order="left"))
     return _cross_fitted_auc(patients, pairs, seed)
@@ -97,6 +99,13 @@ def detect_transition(synthetic: Cohort, holdout: Cohort, seed: int = 0) -> floa
 def _features_by_patient(cohort: Cohort) -> pl.DataFrame:
     """Return `patient_features` in an order that depends on the features alone, not on the patients' ids."""
     features = patient_features(cohort)
+    if cohort.schema.visit_time is not None:
+        mean, sd = pl.col("visits.gap_mean"), pl.col("visits.gap_sd")
+        sd = pl.when(sd < mean * 10.0**-GAP_DIGITS).then(0.0).otherwise(sd)
+        features = features.with_columns(sd.alias("visits.gap_sd"))
+        features = features.with_columns(
+            pl.col("visits.span", "visits.gap_mean", "visits.gap_sd").round_sig_figs(GAP_DIGITS)
+        )
     return features.sort(features.columns[1:])
 
 

@@ -9,6 +9,8 @@ from longsynth.evaluation.columns import observed
 from longsynth.evaluation.marginal import kolmogorov_smirnov
 from longsynth.exceptions import NotComputableError
 
+GAP_DIGITS = 4
+
 
 def ks_visits(synthetic: Cohort, holdout: Cohort) -> float:
     """Return the Kolmogorov-Smirnov distance between the numbers of visits a patient (0 included).
@@ -83,13 +85,18 @@ def rows_after_end(synthetic: Cohort) -> float:
 
 
 def gaps(cohort: Cohort) -> pl.Series:
-    """Return the times between consecutive visits of all patients, in ``schema.time_unit``."""
+    """Return the times between consecutive visits of all patients, in ``schema.time_unit``, to four digits.
+
+    A difference of times carries their rounding error: hourly visits in days are 0.041667 or 0.041666 days apart where
+    times have six decimals, and 1/24 where they are exact, and none of this says anything about patients.
+    """
     schema = cohort.schema
     if schema.visit_time is None:
         raise NotComputableError("it needs visits, and the schema has no visit time")
     same_patient = pl.col(schema.patient_id) == pl.col(schema.patient_id).shift()
     time = pl.col(schema.visit_time.column).cast(pl.Float64)
-    return cohort.visits.select(pl.when(same_patient).then(time.diff()).alias("gap"))["gap"].drop_nulls()
+    gap = pl.when(same_patient).then(time.diff()).round_sig_figs(GAP_DIGITS)
+    return cohort.visits.select(gap.alias("gap"))["gap"].drop_nulls()
 
 
 def _visit_counts(cohort: Cohort) -> pl.Series:

@@ -2,8 +2,8 @@
 
 Each column is drawn given those before it: static attributes (the first one is bootstrapped), duration, event; then,
 visit by visit, the gap to the next visit or the end of the record, and each channel given the channels before it in the
-visit, the visit before, the static row and the time that remains. A missing value is one more value to draw. No column
-is smoothed: the baseline re-emits values, and combinations of values, that patients have.
+visit, the visit before, the values last seen, the static row and the time that remains. Whether a value is missing is
+drawn before the value. No column is smoothed: the baseline re-emits values, and combinations of them, of real patients.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ def fit_sample_cart(train: Cohort, n: int, seed: int) -> Cohort:
 
 @dataclass
 class _Tree:
-    """Draws a value of one column from the leaf that a row falls into."""
+    """Draws a value of one column from the leaf that a row falls into; first, another tree draws if it is missing."""
 
+    missing: _Tree | None
     tree: DecisionTreeClassifier | DecisionTreeRegressor | None
     donors: Array
     starts: Array
@@ -45,28 +46,31 @@ class _Tree:
 
     @classmethod
     def fit(cls, inputs: Array, target: Array, seed: int, *, categorical: bool = False) -> _Tree:
-        if not inputs.shape[1]:
-            return cls(None, target, np.zeros(1, int), np.array([len(target)]))
+        seen = ~np.isnan(target)
+        if not inputs.shape[1] or not seen.any():
+            return cls(None, None, target, np.zeros(1, int), np.array([len(target)]))
+        missing = None if seen.all() else cls.fit(inputs, (~seen).astype(float), seed)
+        inputs, target = inputs[seen], target[seen]
         kind = DecisionTreeClassifier if categorical else DecisionTreeRegressor
         tree = kind(min_samples_leaf=LEAF, random_state=seed).fit(inputs, _as_ranks(target))
         leaves = tree.apply(inputs)
         counts = np.bincount(leaves, minlength=tree.tree_.node_count)
-        return cls(tree, target[np.argsort(leaves, kind="stable")], np.cumsum(counts) - counts, counts)
+        return cls(missing, tree, target[np.argsort(leaves, kind="stable")], np.cumsum(counts) - counts, counts)
 
     def draw(self, inputs: Array, rng: np.random.Generator) -> Array:
         leaves = np.zeros(len(inputs), int) if self.tree is None else self.tree.apply(inputs)
-        return self.draw_from(leaves, rng)
+        values = self.draw_from(leaves, rng)
+        return values if self.missing is None else np.where(self.missing.draw(inputs, rng) == 1, np.nan, values)
 
     def draw_from(self, leaves: Array, rng: np.random.Generator) -> Array:
         return self.donors[self.starts[leaves] + (rng.random(len(leaves)) * self.counts[leaves]).astype(int)]
 
 
 def _as_ranks(target: Array) -> Array:
-    """Return ranks of the distinct values; missing lies far below and the end of the record far above all others."""
+    """Return ranks of the distinct values; the end of the record lies far above all others."""
     distinct = np.unique(target[np.isfinite(target)])
     ranks = np.searchsorted(distinct, np.nan_to_num(target, posinf=0.0)).astype(float)
-    n = len(distinct) + 1
-    return np.where(np.isnan(target), -2.0 * n, np.where(np.isposinf(target), 3.0 * n, ranks))
+    return np.where(np.isposinf(target), 3.0 * (len(distinct) + 1), ranks)
 
 
 @dataclass
@@ -110,15 +114,17 @@ class _VisitTrees:
         counts = np.bincount(row, minlength=len(static))
         number = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
         last_time = np.where(first, 0.0, np.roll(times, 1))
-        previous = np.where(first[:, None], np.nan, np.roll(channels, 1, axis=0))
+        last_seen = visits.select(pl.col(list(train.schema.channels)).forward_fill().over(visits.columns[0])).to_numpy()
+        channels_so_far = np.column_stack([channels, last_seen])
+        previous = np.where(first[:, None], np.nan, np.roll(channels_so_far, 1, axis=0))
         gaps = times - last_time
         has_event = train.schema.terminal_event is not None
 
         last = np.full(len(static), -1)
         last[row] = np.arange(len(row))
         seen = last >= 0
-        end_time, end_values = np.zeros(len(static)), np.full((len(static), channels.shape[1]), np.nan)
-        end_time[seen], end_values[seen] = times[last[seen]], channels[last[seen]]
+        end_time, end_values = np.zeros(len(static)), np.full((len(static), previous.shape[1]), np.nan)
+        end_time[seen], end_values[seen] = times[last[seen]], channels_so_far[last[seen]]
         steps = np.concatenate(
             [
                 _context(static[row], last_time, number, previous, has_event),
@@ -135,20 +141,20 @@ class _VisitTrees:
                 _is_categorical(train.schema.channels, name),
             )
             trees.append(_Tree.fit(inputs, channels[:, c], child_seed(seed, "channel", c), categorical=categorical))
-        decimals = next((d for d in range(7) if np.allclose(times, times.round(d), rtol=0, atol=1e-9)), 6)
+        decimals = next((d for d in range(7) if np.allclose(times, times.round(d), rtol=0, atol=1e-9)), 15)
         return cls(gap, trees, has_event, decimals, 2 * int(counts.max()))
 
     def sample(self, static: Array, rng: np.random.Generator) -> Array:
         """Return visits as rows of patient number, time and channels, patient by patient, in order of time."""
         n_channels = len(self.channels)
         active, times = np.arange(len(static)), np.zeros(len(static))
-        values, rows = np.full((len(static), n_channels), np.nan), []
+        so_far, rows = np.full((len(static), 2 * n_channels), np.nan), []
         for number in range(self.most_visits):
-            context = _context(static[active], times, np.full(len(active), number), values, self.has_event)
+            context = _context(static[active], times, np.full(len(active), number), so_far, self.has_event)
             latest = static[active, -2] if self.has_event else np.full(len(active), np.inf)
             new_times = self._next_times(context, times, latest, number, rng)
             going = np.isfinite(new_times)
-            active, previous, gaps = active[going], values[going], (new_times - times)[going]
+            active, previous, gaps = active[going], so_far[going], (new_times - times)[going]
             times = new_times[going]
             if not len(active):
                 break
@@ -157,6 +163,8 @@ class _VisitTrees:
             values = np.empty((len(active), 0))
             for tree in self.channels:
                 values = np.column_stack([values, tree.draw(np.column_stack([known, values]), rng)])
+            last_seen = np.where(np.isnan(values), previous[:, n_channels:], values)
+            so_far = np.column_stack([values, last_seen])
             rows.append(np.column_stack([active, times, values]))
         table = np.concatenate(rows) if rows else np.empty((0, 2 + n_channels))
         return table[np.lexsort((table[:, 1], table[:, 0]))]
@@ -175,7 +183,7 @@ class _VisitTrees:
 
 
 def _context(static: Array, times: Array, number: Array, previous: Array, has_event: bool) -> Array:
-    """Return what is known at a visit: static row with outcome, time, remaining time, visit number, visit before."""
+    """Return what is known at a visit: static row with outcome, time, remaining time, visit number, values before."""
     remaining = static[:, -2] - times if has_event else np.full(len(times), 0.0)
     return np.column_stack([static, times, remaining, number, previous])
 

@@ -22,12 +22,17 @@ def add_data_argument(parser: argparse.ArgumentParser) -> None:
 
 def load_benchmark(name: str, data: str | Path = DATA) -> tuple[Cohort, Cohort]:
     """Return train and holdout of one benchmark cohort, by the patient ids in its ``split.json``."""
+    cohort = load_whole(name, data)
+    split = json.loads((Path(data) / name / "split.json").read_text())
+    return cohort.select(split["train"]), cohort.select(split["holdout"])
+
+
+def load_whole(name: str, data: str | Path = DATA) -> Cohort:
+    """Return all patients of one benchmark cohort."""
     folder = Path(data) / name
     static, visits = (_read(folder / f"{table}.parquet") for table in ("static", "visits"))
     meta = json.loads((folder / "meta.json").read_text())
-    cohort = Cohort(static, visits, schema=schema_of(static, visits, meta))
-    split = json.loads((folder / "split.json").read_text())
-    return cohort.select(split["train"]), cohort.select(split["holdout"])
+    return Cohort(static, visits, schema=schema_of(static, visits, meta))
 
 
 def schema_of(static: pl.DataFrame, visits: pl.DataFrame, meta: dict[str, Any]) -> Schema:

@@ -132,6 +132,18 @@ def test_longer_gaps_and_fewer_visits_are_told_apart():
     assert ks_gap(first, cohort) == 1
 
 
+def test_rounding_errors_of_times_are_no_difference_between_cohorts():
+    cohorts = [
+        Cohort(c.static.drop("futime", "status"), c.visits, schema=_without_event(SCHEMA))
+        for c in halves(world(100, 1))
+    ]
+    hours = [with_visits(c, c.visits.with_columns(day=pl.col("day") / 24)) for c in cohorts]
+    rounded = with_visits(hours[0], hours[0].visits.with_columns(pl.col("day").round(6)))
+    assert ks_gap(rounded, hours[0]) == 0
+    for metric in (detect_patient, detect_transition):
+        assert metric(rounded, hours[1]) == pytest.approx(metric(hours[0], hours[1]), abs=0.03)
+
+
 def test_intraclass_correlation_recovers_the_truth_of_a_simulation():
     rng = np.random.default_rng(0)
     found = []
