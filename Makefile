@@ -3,6 +3,7 @@
 PYTHON := $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
+DATA ?= ../shared/data
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint docs benchmark clean
@@ -31,8 +32,11 @@ lint: $(READY)  ## Check style, docstrings and types
 docs: $(READY)  ## Build the documentation site into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-benchmark: $(READY)  ## Measure every figure of docs/benchmarks.md (hours; DATA is the folder of cohorts)
-	$(BIN)/python -m tests.benchmarks --data $(or $(DATA),../shared/data)
+benchmark: $(READY)  ## Measure every figure of docs/benchmarks.md; takes hours and needs the cohorts in DATA
+	$(BIN)/python -m tests.benchmarks.fidelity --data $(DATA) --cohort pbcseq,aids,toenail,rhdnase,eicu_demo
+	$(BIN)/python -m tests.benchmarks.fidelity --data $(DATA) --report
+	$(BIN)/python -m tests.benchmarks.sampling --data $(DATA)
+	$(BIN)/python -m tests.benchmarks.scale --data $(DATA)
 
 clean:  ## Remove the environment and everything that was built
 	rm -rf .venv site demo build *.egg-info

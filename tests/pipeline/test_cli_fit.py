@@ -3,39 +3,17 @@
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import polars as pl
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier
+from quick import make_quick
 
 import longsynth as ls
 from longsynth.cli import main
 from longsynth.schema.files import write_schema
-from longsynth.training import plan
 
 TABLES = ("--static", "static.parquet", "--visits", "visits.parquet", "--schema", "schema.yaml")
-
-
-def quick_plan(n_patients: int) -> plan.Plan:
-    """A plan that learns next to nothing, in a second or two."""
-    usual = plan.plan_for(n_patients)
-    return replace(
-        usual,
-        n_members=2,
-        static=replace(usual.static, max_epochs=2),
-        sequence=replace(usual.sequence, max_epochs=2),
-        refinement=replace(usual.refinement, n_rounds=1, n_drawn=32, critic_steps=2, generator_steps=2),
-    )
-
-
-def make_quick(patch: pytest.MonkeyPatch) -> None:
-    """Fit and judge with next to no effort: the command line is what is tested here."""
-    patch.setattr("longsynth.synthesizer.plan_for", quick_plan)
-    quick_classifier = partial(HistGradientBoostingClassifier, max_iter=3)
-    patch.setattr("longsynth.evaluation.detection.HistGradientBoostingClassifier", quick_classifier)
 
 
 @pytest.fixture(scope="module")
