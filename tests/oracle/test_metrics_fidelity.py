@@ -122,6 +122,19 @@ def test_columns_torn_apart_are_seen_by_the_correlations_alone(cohort):
     assert corr_change(damaged, cohort) > 0.05
 
 
+def test_changes_that_go_the_other_way_are_seen_where_levels_hardly_tell():
+    rng = np.random.default_rng(0)
+    level, change = np.repeat(rng.normal(0, 9, 80), 3), rng.normal(size=240)
+    schema = Schema(visit_time=VisitTime(column="t"), channels={name: Channel(kind="continuous") for name in "xy"})
+    cohorts = []
+    for sign in (1, -1):
+        visits = pl.DataFrame({"patient_id": np.repeat(np.arange(80), 3), "t": np.tile(np.arange(3.0), 80)})
+        visits = visits.with_columns(x=level + change, y=level + sign * change)
+        cohorts.append(Cohort(visits.select("patient_id").unique(), visits, schema=schema))
+    assert corr_change(*cohorts) == pytest.approx(2)
+    assert corr_visit(*cohorts) < 0.05
+
+
 def test_longer_gaps_and_fewer_visits_are_told_apart():
     cohort = Cohort(world(100, 1).static.drop("futime", "status"), world(100, 1).visits, schema=_without_event(SCHEMA))
     longer = with_visits(cohort, cohort.visits.with_columns(day=pl.col("day") * 100))
