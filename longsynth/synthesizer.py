@@ -29,7 +29,7 @@ from longsynth.training.plan import plan_for
 from longsynth.training.trainer import Hardware
 
 MIN_PATIENTS = 20
-PART = 5000
+PART = 10_000
 Where = pl.Expr | Mapping[str, Any]
 
 

@@ -106,7 +106,7 @@ class CohortEncoder:
             table.duration,
             self.schema.time_unit,
             visit_time.decimals,
-            next((item.codec.decimals for item in self.static_items if item.role == "duration"), None),
+            self._duration_decimals(),
         )
         self.time_scale = scale
         self.time_dtype = str(table.cohort.visits[visit_time.column].dtype)
@@ -117,6 +117,10 @@ class CohortEncoder:
         follows = _follows(table.offsets)
         if follows.any():
             self.gap = fit_gaps(gaps[follows], table.owner[follows], n_bins)
+
+    def _duration_decimals(self) -> int | None:
+        codecs = [item.codec for item in self.static_items if item.role == "duration"]
+        return codecs[0].decimals if codecs and isinstance(codecs[0], NumericCodec) else None
 
     def transform(self, cohort: Cohort) -> EncodedCohort:
         """Return the codes of ``cohort``, which must have the schema the encoder was fitted on."""

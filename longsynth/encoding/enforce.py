@@ -35,9 +35,7 @@ def enforce_visits(schema: Schema, visits: pl.DataFrame, conform: Mapping[str, C
     return _all_ordered(schema, visits, set(schema.channels), conform)
 
 
-def _all_ordered(
-    schema: Schema, table: pl.DataFrame, names: set[str], conform: Mapping[str, Conform]
-) -> pl.DataFrame:
+def _all_ordered(schema: Schema, table: pl.DataFrame, names: set[str], conform: Mapping[str, Conform]) -> pl.DataFrame:
     """Apply the constraints within ``names`` as often as a chain of them may need."""
     rules = [rule for rule in schema.constraints if isinstance(rule, Ordered) and {rule.lower, rule.upper} <= names]
     for _ in rules:
@@ -53,8 +51,8 @@ def _monotone(visits: pl.DataFrame, key: str, rule: Monotone, channel: Channel) 
     if channel.levels is None:
         values = column
     else:
-        numbers = pl.Series(level_numbers(column, channel.levels))
-        values = numbers.set(numbers < 0, None)
+        ranks = level_numbers(column, channel.levels)
+        values = pl.Series(ranks).set(pl.Series(ranks < 0), None)
     new = visits.select(pl.col(key), values.alias("_value")).select(running.over(key))["_value"]
     if channel.levels is not None:
         levels = pl.Series(list(channel.levels), strict=False)

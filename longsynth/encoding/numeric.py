@@ -1,4 +1,4 @@
-"""Numbers as classes: heaped values become atoms, the rest equal-mass intervals, all of them intervals of normal scores."""
+"""Numbers as classes: heaped values become atoms, the rest equal-mass intervals; each is an interval of scores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.special import ndtri
 N_KNOTS = 17
 MAX_DECIMALS = 6
 TAIL_SIZE = 5
-_EXTREME_SCORE = 30.0
+_EXTREME_SCORE = 1000.0
 _ATOM_PATIENTS = 3
 
 

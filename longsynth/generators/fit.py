@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from longsynth.cohort.cohort import Cohort
 from longsynth.encoding.cohort_encoder import CohortEncoder
@@ -36,19 +38,15 @@ def fit_model(encoder: CohortEncoder, train: Cohort, settings: FitSettings) -> t
     record: dict[str, Any] = {"objective": settings.objective, "n_patients": encoded.n_patients}
     if settings.objective == "adversarial":
         started = time.perf_counter()
-        train_rounds(
-            "adversarial", model, encoded, folds, plan.adversarial, settings, anchor=0.0, adversarial=True
-        )
+        train_rounds("adversarial", model, encoded, folds, plan.adversarial, settings, anchor=0.0, adversarial=True)
         record["adversarial"] = {"rounds": plan.adversarial.n_rounds, "seconds": _since(started)}
         return model, record
     if model.static:
-        members = list(model.static)
-        record["static"] = _likelihood_stage("static", members, encoder, encoded, folds, plan.static, settings)
+        record["static"] = _likelihood_stage("static", model.static, encoder, encoded, folds, plan.static, settings)
     if model.sequence:
         rows = np.flatnonzero(encoded.n_visits > 0)
-        members = list(model.sequence)
         record["sequence"] = _likelihood_stage(
-            "sequence", members, encoder, encoded.take(rows), folds[rows], plan.sequence, settings
+            "sequence", model.sequence, encoder, encoded.take(rows), folds[rows], plan.sequence, settings
         )
         if settings.objective == "hybrid":
             record["refinement"] = refine(model, train, encoded, folds, settings)
@@ -90,19 +88,19 @@ def _since(started: float) -> float:
 
 def _likelihood_stage(
     name: str,
-    members: list[Any],
+    networks: Sequence[nn.Module],
     encoder: CohortEncoder,
     encoded: EncodedCohort,
     folds: np.ndarray,
     plan: StagePlan,
     settings: FitSettings,
 ) -> dict[str, Any]:
-    """Train ``members`` in place by held-out likelihood; skipped if a resumed fit has finished it."""
+    """Train ``networks`` in place by held-out likelihood; skipped if a resumed fit has finished it."""
     started = time.perf_counter()
     mean_rows = 1.0 if name == "static" else 2.0 * float(encoded.n_visits.mean())
     seed = child_seed(settings.seed, name)
     data = CohortDataModule(encoded, encoder.time_scale, folds, plan.batch_size, seed)
-    module = CrossFitModule(members, folds, plan, plan.batch_size * mean_rows, seed)
+    module = CrossFitModule(list(networks), folds, plan, plan.batch_size * mean_rows, seed)
     with quiet_training(seed):
         record = run_stage(
             module,
@@ -115,6 +113,6 @@ def _likelihood_stage(
             progress=settings.progress,
             resume=settings.resume,
         )
-    for member, average in zip(members, module.averages, strict=True):
-        member.load_state_dict(average.state_dict())
+    for network, average in zip(networks, module.averages, strict=True):
+        network.load_state_dict(average.state_dict())
     return record | {"seconds": _since(started)}

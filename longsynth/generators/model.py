@@ -19,7 +19,7 @@ from longsynth.networks.sequence import SequenceNetwork, SequenceSize
 from longsynth.networks.static import StaticNetwork
 from longsynth.seeding import child_seed, stream
 
-CHUNK = 1000
+CHUNK = 2000
 MAX_DRAWS_AN_ACCEPTED = 20_000
 Accept = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -88,7 +88,9 @@ class Model:
             torch.manual_seed(child_seed(seed, "weights"))
             for _ in range(architecture.n_members):
                 if static_specs:
-                    self.static.append(StaticNetwork(static_specs, architecture.static_units, architecture.size.dropout))
+                    self.static.append(
+                        StaticNetwork(static_specs, architecture.static_units, architecture.size.dropout)
+                    )
                 if encoder.time_scale is not None:
                     times = time_settings(encoder, architecture.outcome_shares)
                     network = SequenceNetwork(

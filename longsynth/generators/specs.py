@@ -52,7 +52,7 @@ def time_settings(encoder: CohortEncoder, shares: tuple[float, float, float]) ->
         tolerance=scale.tolerance,
         typical_gap=scale.typical_gap,
         typical_duration=scale.typical_duration,
-        edges=np.array([-30.0, 30.0]) if encoder.gap is None else encoder.gap.edges,
+        edges=np.array([-1000.0, 1000.0]) if encoder.gap is None else encoder.gap.edges,
         knots=np.ones((1, 2)) if encoder.gap is None else np.maximum(encoder.gap.knots, 1.0),
         may_end=scale.ends_at_visits,
         outcome_shares=shares,

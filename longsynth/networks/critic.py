@@ -15,7 +15,7 @@ from longsynth.networks.static import StaticNetwork
 
 @dataclass(frozen=True)
 class PatientFeatures:
-    """What the critic sees of N patients: static (N, S), visits (N, L, D), weight (N, L), 1 for visits, 0 for padding."""
+    """What the critic sees of N patients: static (N, S), visits (N, L, D), weight (N, L): 1 a visit, 0 padding."""
 
     static: Tensor
     visits: Tensor
@@ -31,9 +31,8 @@ def patient_features(
 ) -> PatientFeatures:
     """Features of a batch, by the lookups of the generators: values, measured or not, gaps and times."""
     n, length = batch.visit.shape
-    if static_network is None:
-        static = batch.duration.new_zeros(n, 0)
-    else:
+    static = batch.duration.new_zeros(n, 0)
+    if static_network is not None:
         static = static_network.head.table(batch.static_codes)
     if network is None or length == 0:
         return PatientFeatures(static, static.new_zeros(n, 1, 0), static.new_zeros(n, 1))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from longsynth.networks import mixture
+from longsynth.networks.draw import draw_index
 from longsynth.networks.masked_head import draw_class
 
 GAP, END, STOP = 0, 1, 2
@@ -131,12 +132,12 @@ class GapHead(nn.Module):
         """Draw outcome, gap class, position in the class and gap in whole steps, each (R,)."""
         logits, values = self.parameters_of(context)
         outcomes = self.outcome_log_prob(logits, steps_left, has_time_left).exp()
-        outcome = torch.multinomial(outcomes, 1, generator=generator).squeeze(1)
+        outcome = draw_index(outcomes, generator)
         highest = self.highest_class(steps_left).clamp(min=0)
         if self.free:
             classes = torch.arange(self.n_classes, device=context.device)
             probabilities = values.masked_fill(classes > highest.unsqueeze(1), _NEVER).softmax(-1)
-            gap = torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
+            gap = draw_index(probabilities, generator)
         else:
             gap = draw_class(values, self.edges, (torch.zeros_like(highest), highest), generator)
         position = torch.rand(gap.shape, generator=generator, device=gap.device).double()

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from longsynth.networks import mixture
 from longsynth.networks.carried import OwnColumns
+from longsynth.networks.draw import draw_index
 from longsynth.networks.items import ItemSpec, ItemTable
 
 CodeRange = Callable[[int, Tensor], tuple[Tensor, Tensor] | None]
@@ -38,6 +39,14 @@ class MaskedHead(nn.Module):
         Columns of the context that hold each item's own past. The means of a mixture, and the logits of levels, follow
         it linearly, with learnt weights that start at a persistent process.
     """
+
+    mask: Tensor
+    edges: Tensor
+    closed: Tensor
+    missing_shift: Tensor
+    past_scores: Tensor
+    past_levels: Tensor
+    past_signs: Tensor
 
     def __init__(
         self,
@@ -112,22 +121,19 @@ class MaskedHead(nn.Module):
         hidden = self.dropout(functional.silu(hidden))
         hidden = hidden + functional.silu(torch.baddbmm(self.second_bias, hidden, self.second))
         parameters = torch.baddbmm(self.out_bias, hidden, self.out).transpose(0, 1)
-        return parameters + self._follow(context, list(range(len(self.items)))) if self.has_past else parameters
+        return parameters + self._from_past(context) if self.has_past else parameters
 
-    def _follow(self, context: Tensor, items: list[int]) -> Tensor:
-        """What the own past adds to the parameters (R, I, P) of some items."""
-        shift = context.new_zeros(len(context), len(items), self.n_parameters)
-        for places, numeric in ((_places(items, self.numeric), True), (_places(items, self.levels), False)):
-            chosen = [items[place] for place in places]
-            if numeric and chosen:
-                scores = context[:, self.past_scores[chosen]]
-                shift[:, places, mixture.MEANS] = torch.einsum(
-                    "rca,cak->rck", scores, self.score_weights[chosen]
-                ).to(shift.dtype)
-            elif chosen:
-                classes = context[:, self.past_levels[chosen]] * self.past_signs[chosen]
-                follow = (classes * self.level_weights[chosen]).sum(2)
-                shift[:, places, : follow.shape[-1]] = follow.to(shift.dtype)
+    def _from_past(self, context: Tensor) -> Tensor:
+        """What each item's own past adds to its parameters (R, C, P)."""
+        shift = context.new_zeros(len(context), len(self.items), self.n_parameters)
+        if self.numeric:
+            scores = context[:, self.past_scores[self.numeric]]
+            follow = torch.einsum("rca,cak->rck", scores, self.score_weights[self.numeric])
+            shift[:, self.numeric, mixture.MEANS] = follow.to(shift.dtype)
+        if self.levels:
+            classes = context[:, self.past_levels[self.levels]] * self.past_signs[self.levels]
+            follow = (classes * self.level_weights[self.levels]).sum(2)
+            shift[:, self.levels, : follow.shape[-1]] = follow.to(shift.dtype)
         return shift
 
     def log_prob(self, context: Tensor, codes: Tensor) -> Tensor:
@@ -160,6 +166,7 @@ class MaskedHead(nn.Module):
         codes = torch.zeros(n_rows, len(self.items), dtype=torch.int64, device=context.device)
         features = torch.zeros(n_rows, self.table.n_columns, device=context.device)
         from_context = self.context(context)
+        from_past = self._from_past(context) if self.has_past else None
         column = 0
         for i, item in enumerate(self.items):
             units = slice(i * self.n_units, (i + 1) * self.n_units)
@@ -167,8 +174,8 @@ class MaskedHead(nn.Module):
             hidden = functional.silu(hidden)
             hidden = hidden + functional.silu(hidden @ self.second[i] + self.second_bias[i])
             parameters = hidden @ self.out[i] + self.out_bias[i]
-            if self.has_past:
-                parameters = parameters + self._follow(context, [i])[:, 0]
+            if from_past is not None:
+                parameters = parameters + from_past[:, i]
             allowed = None if limits is None else limits(i, codes)
             codes[:, i] = self._draw(i, parameters, allowed, generator)
             width = item.features.shape[1]
@@ -187,7 +194,7 @@ class MaskedHead(nn.Module):
                 classes = torch.arange(spec.n_classes, device=logits.device)
                 outside = (classes < allowed[0].unsqueeze(1)) | (classes > allowed[1].unsqueeze(1))
                 logits = logits.masked_fill(outside, _NEVER)
-            drawn = torch.multinomial(logits.softmax(-1), 1, generator=generator).squeeze(1)
+            drawn = draw_index(logits.softmax(-1), generator)
         else:
             edges = self.edges[self.numeric.index(item), : spec.n_classes + 1]
             drawn = draw_class(parameters[:, : mixture.N_PARAMETERS], edges, allowed, generator)
@@ -212,7 +219,3 @@ def draw_class(
     scores = mixture.sample_scores(parameters, edges[low_code], edges[high_code + 1], generator)
     drawn = torch.searchsorted(edges, scores.contiguous()) - 1
     return torch.minimum(torch.maximum(drawn, low_code), high_code)
-
-
-def _places(items: list[int], wanted: list[int]) -> list[int]:
-    return [place for place, item in enumerate(items) if item in wanted]

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from longsynth.networks.draw import draw_index
+
 N_COMPONENTS = 3
 N_PARAMETERS = 3 * N_COMPONENTS + 1
 MEANS = slice(N_COMPONENTS + 1, 2 * N_COMPONENTS + 1)
@@ -53,7 +55,7 @@ def sample_scores(parameters: Tensor, low: Tensor, high: Tensor, generator: torc
     above = torch.sigmoid((means - high.unsqueeze(-1)) / scales)
     mass = (1.0 - below - above).clamp(min=0.0)
     weights = log_weights.exp() * mass + 1e-12
-    chosen = torch.multinomial(weights, 1, generator=generator)
+    chosen = draw_index(weights, generator).unsqueeze(-1)
     below, above, means, scales = (x.gather(-1, chosen).squeeze(-1) for x in (below, above, means, scales))
     uniform = torch.rand(below.shape, generator=generator, device=below.device)
     level = (below + uniform * (1.0 - below - above)).clamp(1e-7, 1 - 1e-7)

@@ -103,7 +103,8 @@ def rollout(
         active, state = active[going], state.keep(network, going)
     columns = [torch.cat(column) for column in zip(*drawn, strict=True)] if drawn else _empty(network, start)
     order = torch.argsort(columns[0], stable=True)
-    return Visits(*(column[order] for column in columns), ended=ended)
+    owner, codes, gap_codes, gap_positions, steps = (column[order] for column in columns)
+    return Visits(owner, codes, gap_codes, gap_positions, steps, ended)
 
 
 def _empty(network: SequenceNetwork, start: Tensor) -> list[Tensor]:
@@ -170,9 +171,7 @@ class _State:
         self.after = torch.cat([hidden, statistics, network.time_features(time, duration), self.static], -1)
         left = self.duration - self.time
         steps_left = torch.where(left.isnan(), torch.inf, torch.floor(left / times.step + 1e-6))
-        outcome, code, position, steps = network.gaps.sample(
-            self.after, steps_left, left > times.tolerance, generator
-        )
+        outcome, code, position, steps = network.gaps.sample(self.after, steps_left, left > times.tolerance, generator)
         self.gap_codes, self.gap_positions, self.at_end = code, position, outcome == END
         self.steps = self.steps + steps
         following = torch.where(self.at_end, self.duration, self.start + self.steps * times.step)
@@ -181,7 +180,7 @@ class _State:
 
     def keep(self, network: SequenceNetwork, rows: Tensor) -> _State:
         """The state of some patients."""
-        parts = {field.name: getattr(self, field.name) for field in fields(self)}
-        kept = {name: part[rows] for name, part in parts.items() if isinstance(part, Tensor)}
+        parts: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        kept = {name: part[rows] for name, part in parts.items() if name not in ("memory", "carried")}
         memory = network.backbone.keep(self.memory, rows)
         return _State(**(kept | {"memory": memory, "carried": self.carried.keep(rows)}))

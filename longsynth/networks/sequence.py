@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from longsynth.networks.recurrent import RecurrentBackbone
 from longsynth.networks.transformer import TransformerBackbone
 
 N_TIME_FEATURES = 6
-BACKBONES = {"recurrent": RecurrentBackbone, "transformer": TransformerBackbone}
+BACKBONES: dict[str, Any] = {"recurrent": RecurrentBackbone, "transformer": TransformerBackbone}
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class SequenceNetwork(nn.Module):
         self.static_table, self.table = ItemTable(static_items), ItemTable(channel_items)
         static_size = self.static_table.n_columns + 1
         input_size = self.table.n_columns + N_TIME_FEATURES + 2 + static_size
-        self.backbone = BACKBONES[backbone](input_size, static_size, size.hidden_size, size.dropout)
+        self.backbone: Any = BACKBONES[backbone](input_size, static_size, size.hidden_size, size.dropout)
         after = size.hidden_size + carried.width(self.table) + N_TIME_FEATURES + static_size
         self.gaps = GapHead(
             times.edges,
@@ -121,9 +122,7 @@ class SequenceNetwork(nn.Module):
 
     def visit_inputs(self, codes: Tensor, time: Tensor, gap: Tensor, duration: Tensor, static: Tensor) -> Tensor:
         """Backbone input (..., D) of visits with codes (..., C)."""
-        return torch.cat(
-            [self.table(codes), self.time_features(time, duration), self.gap_features(gap), static], -1
-        )
+        return torch.cat([self.table(codes), self.time_features(time, duration), self.gap_features(gap), static], -1)
 
     def channel_context(self, after: Tensor, time: Tensor, gap: Tensor, duration: Tensor, at_end: Tensor) -> Tensor:
         """Context (..., D) of a visit's channels: what was known after the visit before, and this visit's time."""

@@ -90,7 +90,8 @@ class CrossFitModule(pl.LightningModule):
     def validation_step(self, batch: PatientBatch, _: int) -> None:
         """Add the held-out log-likelihood of a batch, each patient under the member that never saw it."""
         fold = self.folds[batch.row]
-        for number, member in enumerate(self.averages):
+        averages: Any = self.averages
+        for number, member in enumerate(averages):
             mine = (fold == number).nonzero().squeeze(1)
             if len(mine) == 0:
                 continue
@@ -103,7 +104,8 @@ class CrossFitModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the pooled held-out negative log-likelihood a patient, and the calibration of the stop."""
-        sums = {name: self.all_gather(value).sum() for name, value in sorted(self._sums.items())}
+        gather: Any = self.all_gather
+        sums = {name: gather(value).sum() for name, value in sorted(self._sums.items())}
         self.log(HELD_OUT_NLL, sums["nll"] / sums["patients"], prog_bar=True, rank_zero_only=False)
         if "stops" in sums:
             self.log("stop_ratio", sums["predicted_stops"] / sums["stops"].clamp(min=1), rank_zero_only=False)

@@ -35,7 +35,7 @@ class Member:
     """One generator in training: its networks, its train patients, and how to draw from it.
 
     ``rows`` are the train patients it learns from, ``critic_rows`` those that are short enough for the critic;
-    ``draw(n, seed)`` returns up to n synthetic patients, equally short; ``real(rows)`` the train patients of these rows.
+    ``draw(n, seed)`` returns up to n synthetic patients, as short; ``real(rows)`` the train patients of these rows.
     """
 
     static: StaticNetwork | None
@@ -101,8 +101,7 @@ class RoundsModule(pl.LightningModule):
         plan = self.plan
         generators = [torch.optim.AdamW(n.parameters(), plan.learning_rate, weight_decay=0.0) for n in self.networks]
         critics = [
-            torch.optim.AdamW(critic.parameters(), 1e-3, betas=(0.5, 0.9), weight_decay=0.01)
-            for critic in self.critics
+            torch.optim.AdamW(critic.parameters(), 1e-3, betas=(0.5, 0.9), weight_decay=0.01) for critic in self.critics
         ]
         return [*generators, *critics]
 

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from awkward import awkward_cohorts
 from hypothesis import given
 from hypothesis import strategies as st
 
 from longsynth.encoding import CohortEncoder
 from longsynth.encoding.levels import LevelCodec, fit_levels, level_numbers
 from longsynth.encoding.numeric import NumericCodec, find_decimals, fit_numeric
-from awkward import awkward_cohorts
 
 COLUMNS = st.lists(
     st.one_of(
