@@ -18,6 +18,4 @@ def main() -> None:
         stop(str(error))
     except OSError as error:
         where = "" if error.filename is None else f"{error.filename}: "
-        stop(
-            f"{where}{error.strerror or error}. Nothing was left half-written; free the space or choose another place."
-        )
+        stop(f"{where}{error.strerror or error}. Nothing was left half-written; check permissions and free space.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from longsynth.cli.outputs import check_replaceable, counting, on_terminal, output_folder, say, write_text
+from longsynth.cli.outputs import check_replaceable, counting, on_terminal, output_folder, say, waiting, write_text
 from longsynth.exceptions import LongsynthError
 
 if TYPE_CHECKING:
@@ -67,15 +67,16 @@ def infer_schema_command(
     from longsynth.schema.files import schema_text
     from longsynth.schema.infer import propose
 
-    schema, comments = propose(
-        None if static is None else _typed_table(static, patient_id),
-        None if visits is None else _typed_table(visits, patient_id),
-        patient_id=patient_id,
-        visit_time=visit_time,
-        duration=duration,
-        event=event,
-        time_unit=time_unit,
-    )
+    with waiting("Reading the tables"):
+        schema, comments = propose(
+            None if static is None else _typed_table(static, patient_id),
+            None if visits is None else _typed_table(visits, patient_id),
+            patient_id=patient_id,
+            visit_time=visit_time,
+            duration=duration,
+            event=event,
+            time_unit=time_unit,
+        )
     write_text(output, schema_text(schema, comments=comments))
     say(f"Wrote {output}: {len(schema.static)} static attributes, {len(schema.channels)} channels. Read and edit it.")
 
@@ -163,7 +164,7 @@ def fit(
     checkpoints = output.resolve().with_name(f".{output.resolve().name}.checkpoints")
     try:
         synthesizer.fit(cohort, work_dir=checkpoints, resume=resume, progress=on_terminal())
-    except LongsynthError:
+    except (LongsynthError, OSError):
         if not resume:
             shutil.rmtree(checkpoints, ignore_errors=True)
         raise
@@ -221,4 +222,5 @@ def _typed_table(path: Path, patient_id: str) -> pl.DataFrame:
 def _read(static: Path | None, visits: Path | None, schema: Path, drop_after_event: bool) -> Cohort:
     from longsynth.cohort.formats import read_cohort
 
-    return read_cohort(visits, static=static, schema=schema, drop_after_event=drop_after_event)
+    with waiting("Reading and checking the tables"):
+        return read_cohort(visits, static=static, schema=schema, drop_after_event=drop_after_event)

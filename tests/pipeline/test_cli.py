@@ -258,18 +258,30 @@ def test_the_record_says_how_the_folder_was_made(schema, folder, run):
     assert record["seed"] == 7
 
 
+FULL_DISK = """
+import resource
+from longsynth.cli import main
+import longsynth.cohort.formats, longsynth.cohort.split, longsynth.schema.infer
+resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
+main()
+"""
+
+
 @pytest.mark.multi_process
-@pytest.mark.parametrize("format", ["parquet", "csv"])
-def test_a_full_disk_is_exit_2_and_leaves_nothing(schema, folder, format):
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("split", *TABLES, "--schema", "schema.yaml", "-o", "parts"),
+        ("split", *TABLES, "--schema", "schema.yaml", "-o", "parts", "--format", "csv"),
+        (*INFER, "-o", "proposed.yaml"),
+    ],
+    ids=["parquet", "csv", "schema"],
+)
+def test_a_full_disk_is_exit_2_and_leaves_nothing(schema, folder, arguments):
     """Files may not grow beyond 512 bytes: every write beyond fails as on a full disk."""
-    script = (
-        "import resource; from longsynth.cli import main\n"
-        "import polars, pyarrow, longsynth.cohort.formats, longsynth.cohort.split\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512)); main()"
-    )
     before = listing(folder)
-    arguments = ["split", *TABLES, "--schema", "schema.yaml", "-o", "parts", "--format", format]
-    done = subprocess.run([sys.executable, "-B", "-c", script, *arguments], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-B", "-c", FULL_DISK, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("Error: ")
     assert "Traceback" not in done.stderr

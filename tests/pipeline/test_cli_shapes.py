@@ -1,0 +1,79 @@
+"""Cohorts of every shape go through infer-schema, fit and sample, from CSV to CSV, and come back in the same form."""
+
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from quick import make_quick
+
+import longsynth as ls
+from longsynth.cli import main
+
+COHORT = ls.simulate_cohort(60, seed=3)
+STATIC, VISITS = COHORT.tables()
+START = pl.lit("2001-01-01").str.to_date() + pl.duration(days=pl.col("patient_id").rank("dense").cast(pl.Int64) * 9)
+EVENT = ("--duration", "follow_up", "--event", "status")
+ID, TIME = ("--patient-id", "patient_id"), ("--visit-time", "day")
+BOTH = ("--static", "static.csv", "--visits", "visits.csv")
+
+
+def with_dates() -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The same cohort with an entry date, visit dates and an end date."""
+    static = STATIC.with_columns(START.alias("entry")).with_columns(
+        (pl.col("entry") + pl.duration(days=pl.col("follow_up").cast(pl.Int64))).alias("follow_up")
+    )
+    visits = VISITS.join(static.select("patient_id", "entry"), on="patient_id").with_columns(
+        (pl.col("entry") + pl.duration(days=pl.col("day").cast(pl.Int64))).alias("day")
+    )
+    return static, visits.drop("entry")
+
+
+RENAMED = {"age": "age, at entry", "crp": "C-reactive protein (mg/L)"}
+FLAT = VISITS.join(STATIC, on="patient_id")
+SHAPES = {
+    "two tables": (STATIC, VISITS, BOTH, (*ID, *TIME, *EVENT)),
+    "no terminal event": (STATIC.drop("follow_up", "status"), VISITS, BOTH, (*ID, *TIME)),
+    "static alone": (STATIC, None, BOTH[:2], (*ID, *EVENT)),
+    "one flat table": (None, FLAT, BOTH[2:], (*ID, *TIME, *EVENT)),
+    "visits without channels": (STATIC, VISITS.select("patient_id", "day"), BOTH, (*ID, *TIME, *EVENT)),
+    "dates": (*with_dates(), BOTH, (*ID, *TIME, *EVENT)),
+    "names with spaces and commas": (
+        STATIC.rename(RENAMED, strict=False),
+        VISITS.rename(RENAMED, strict=False),
+        BOTH,
+        (*ID, *TIME, *EVENT),
+    ),
+}
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    make_quick(monkeypatch)
+
+    def call(*arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["longsynth", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert not stopped.value.code, capsys.readouterr().err
+
+    return call
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_cohort_of_any_shape_goes_through(shape, run):
+    static, visits, tables, columns = SHAPES[shape]
+    for name, table in (("static", static), ("visits", visits)):
+        if table is not None:
+            table.write_csv(f"{name}.csv")
+    run("infer-schema", *tables, *columns, "-o", "schema.yaml")
+    run("fit", *tables, "--schema", "schema.yaml", "-o", "model", "--objective", "likelihood")
+    run("sample", "model", "-n", "25", "-o", "out", "--format", "csv")
+    written = {path.stem: path for path in Path("out").glob("*.csv")}
+    assert set(written) == ({"static"} if visits is None else {"static", "visits"})
+    for name, real in (("static", static), ("visits", None if static is None else visits)):
+        if real is not None:
+            assert set(pl.read_csv(written[name], infer_schema=False).columns) == set(real.columns)
+    again = ls.read_cohort(written.get("visits"), static=written["static"], schema="schema.yaml")
+    assert again.n_patients == 25
