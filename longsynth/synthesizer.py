@@ -128,7 +128,7 @@ class Synthesizer:
             settings = FitSettings(
                 objective=self.objective,
                 backbone=self.backbone,
-                plan=plan_for(train.n_patients),
+                plan=plan_for(train.n_patients, self.objective),
                 hardware=self.hardware,
                 seed=self.seed,
                 folder=Path(work_dir or temporary),

@@ -80,8 +80,9 @@ def _ordered(table: pl.DataFrame, rule: Ordered, conform: Mapping[str, Conform])
             wrong.zip_with(high, low).alias(rule.lower), wrong.zip_with(low, high).alias(rule.upper)
         )
     a, b = low.cast(pl.Float64).to_numpy(), high.cast(pl.Float64).to_numpy()
-    wrong = a > b
-    new_a, new_b = np.where(wrong, conform[rule.lower](b), a), np.where(wrong, conform[rule.upper](a), b)
+    is_wrong = a > b
+    new_a = np.where(is_wrong, conform[rule.lower](b), a)
+    new_b = np.where(is_wrong, conform[rule.upper](a), b)
     still = new_a > new_b
     new_a = np.where(still, conform[rule.lower](new_b), new_a)
     new_b = np.where(still & (new_a > new_b), conform[rule.upper](new_a), new_b)

@@ -25,7 +25,7 @@ Rows = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 
-def detect_patient(synthetic: Cohort, holdout: Cohort, seed: int = 0) -> float:
+def detect_patient(synthetic: Cohort, holdout: Cohort, seed: int = 0, n_repeats: int | None = None) -> float:
     """Return how well synthetic patients are told from holdout patients by summaries of whole patients.
 
     Cross-fitted AUC of gradient boosting on `patient_features`, one row a patient.
@@ -36,6 +36,8 @@ def detect_patient(synthetic: Cohort, holdout: Cohort, seed: int = 0) -> float:
         Under one schema. The larger one is sub-sampled to as many patients as the smaller one has.
     seed : int
         Of the sub-samples, the folds and the classifier.
+    n_repeats : int or None
+        Number of sub-samples and folds to average over. None: as in the notes.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def detect_patient(synthetic: Cohort, holdout: Cohort, seed: int = 0) -> float:
     Lopez-Paz and Oquab (2017), Revisiting classifier two-sample tests, doi:10.48550/arXiv.1610.06545.
     """
     tables = [_features_by_patient(cohort) for cohort in (holdout, synthetic)]
-    return _cross_fitted_auc(tables, tables, seed)
+    return _cross_fitted_auc(tables, tables, seed, n_repeats)
 
 
 def detect_transition(synthetic: Cohort, holdout: Cohort, seed: int = 0) -> float:
@@ -109,14 +111,16 @@ def _features_by_patient(cohort: Cohort) -> pl.DataFrame:
     return features.sort(features.columns[1:])
 
 
-def _cross_fitted_auc(patients: list[pl.DataFrame], rows: list[pl.DataFrame], seed: int) -> float:
+def _cross_fitted_auc(
+    patients: list[pl.DataFrame], rows: list[pl.DataFrame], seed: int, n_repeats: int | None = None
+) -> float:
     """Return the mean AUC over repeats; ``patients`` and ``rows`` of the holdout, then of the synthetic cohort."""
     fewest = min(table.height for table in patients)
     if fewest < FEWEST_PATIENTS:
         raise NotComputableError(f"one of the two cohorts has {fewest} usable patients; it needs {FEWEST_PATIENTS}")
     rows_per_patient = max(table.height / len(ids) for table, ids in zip(rows, patients, strict=True))
     n_patients = max(FEWEST_PATIENTS, min(fewest, int(MOST_ROWS / rows_per_patient)))
-    n_repeats = int(np.clip(PATIENTS_PER_REPEAT // n_patients, 1, MOST_REPEATS))
+    n_repeats = n_repeats or int(np.clip(PATIENTS_PER_REPEAT // n_patients, 1, MOST_REPEATS))
     return float(np.mean([_one_auc(patients, rows, n_patients, seed, repeat) for repeat in range(n_repeats)]))
 
 

@@ -16,6 +16,7 @@ from longsynth.cohort.cohort import Cohort
 from longsynth.encoding.cohort_encoder import CohortEncoder
 from longsynth.encoding.encoded import EncodedCohort
 from longsynth.exceptions import ConfigError
+from longsynth.generators.calibration import N_OWN_PATIENTS, fit_calibration
 from longsynth.generators.model import Architecture, Model
 from longsynth.generators.refine import refine, train_rounds
 from longsynth.generators.settings import FitSettings
@@ -31,16 +32,30 @@ from longsynth.training.trainer import quiet_training, run_stage
 def fit_model(encoder: CohortEncoder, train: Cohort, settings: FitSettings) -> tuple[Model, dict[str, Any]]:
     """Fit both generators to a cohort and return them with the training record, a dict of plain JSON values."""
     encoded = encoder.transform(train)
-    plan, seed = settings.plan, settings.seed
     _check_folder(encoded, settings)
-    model = Model(encoder, _architecture(encoded, settings), seed)
-    folds = assign_folds(encoded.n_patients, plan.n_members, stream(seed, "folds"))
+    model = Model(encoder, _architecture(encoded, settings), settings.seed)
     record: dict[str, Any] = {"objective": settings.objective, "n_patients": encoded.n_patients}
     if settings.objective == "adversarial":
-        started = time.perf_counter()
-        train_rounds("adversarial", model, encoded, folds, plan.adversarial, settings, anchor=0.0, adversarial=True)
-        record["adversarial"] = {"rounds": plan.adversarial.n_rounds, "seconds": _since(started)}
-        return model, record
+        record["adversarial"] = _adversarial_stage(model, encoded, settings)
+    else:
+        record |= _likelihood_stages(model, train, encoded, settings)
+    own = model.sample(N_OWN_PATIENTS, child_seed(settings.seed, "calibration"))
+    model.calibration = fit_calibration(encoder, own)
+    return model, record
+
+
+def _adversarial_stage(model: Model, encoded: EncodedCohort, settings: FitSettings) -> dict[str, Any]:
+    started, plan = time.perf_counter(), settings.plan.adversarial
+    everybody = np.full(encoded.n_patients, -1)
+    train_rounds("adversarial", model, encoded, everybody, plan, settings, anchor=0.0, adversarial=True)
+    return {"rounds": plan.n_rounds, "seconds": _since(started)}
+
+
+def _likelihood_stages(model: Model, train: Cohort, encoded: EncodedCohort, settings: FitSettings) -> dict[str, Any]:
+    """Train the static, then the sequence networks; then refine them if asked to."""
+    plan, encoder = settings.plan, model.encoder
+    folds = assign_folds(encoded.n_patients, plan.n_members, stream(settings.seed, "folds"))
+    record: dict[str, Any] = {}
     if model.static:
         record["static"] = _likelihood_stage("static", model.static, encoder, encoded, folds, plan.static, settings)
     if model.sequence:
@@ -50,7 +65,7 @@ def fit_model(encoder: CohortEncoder, train: Cohort, settings: FitSettings) -> t
         )
         if settings.objective == "hybrid":
             record["refinement"] = refine(model, train, encoded, folds, settings)
-    return model, record
+    return record
 
 
 def _architecture(encoded: EncodedCohort, settings: FitSettings) -> Architecture:

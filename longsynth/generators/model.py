@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from longsynth.encoding.cohort_encoder import CohortEncoder
 from longsynth.encoding.encoded import EncodedCohort, concatenate
 from longsynth.exceptions import ConfigError
+from longsynth.generators.calibration import Calibration, apply_calibration
 from longsynth.generators.specs import item_spec, limits_of, time_settings
 from longsynth.networks.rollout import Visits, allowed_codes, rollout
 from longsynth.networks.sequence import SequenceNetwork, SequenceSize
@@ -78,6 +79,7 @@ class Model:
 
     def __init__(self, encoder: CohortEncoder, architecture: Architecture, seed: int) -> None:
         self.encoder, self.architecture = encoder, architecture
+        self.calibration: Calibration = {}
         static_specs = [item_spec(item) for item in encoder.static_items]
         channel_specs = [item_spec(item) for item in encoder.channel_items]
         self.static_limits = limits_of(encoder, encoder.static_items)
@@ -133,7 +135,8 @@ class Model:
             for rows in np.split(mine, range(CHUNK, len(mine), CHUNK)):
                 parts.append(self._draw_visits(number, codes[rows], positions[rows], rng, generators[number]))
                 order.append(rows)
-        return concatenate(parts).take(np.argsort(np.concatenate(order), kind="stable"))
+        drawn = concatenate(parts).take(np.argsort(np.concatenate(order), kind="stable"))
+        return apply_calibration(self.encoder, drawn, self.calibration)
 
     def _draw_static(
         self,

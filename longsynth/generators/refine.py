@@ -1,7 +1,7 @@
 """The adversarial stage: rounds for a pure GAN, and the refinement of a fitted model with its control.
 
 A refined model is kept only if, on patients held out of each member, a classifier tells it from real patients less
-well than a model that took as many steps of likelihood alone, and no membership shows.
+well than a model that took as many steps of likelihood alone, by more than the standard error, and no membership shows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from longsynth.training.rounds import Member, RoundsModule
 from longsynth.training.trainer import Hardware, quiet_training, run_stage
 
 MAX_CRITIC_VISITS = 256
-N_SCORE_DRAWS = 2
+N_SCORE_DRAWS = 3
 MAX_SCORED = 2000
 MAX_MEMBERSHIP = 0.53
 
@@ -34,47 +34,36 @@ MAX_MEMBERSHIP = 0.53
 def refine(
     model: Model, train: Cohort, encoded: EncodedCohort, folds: np.ndarray, settings: FitSettings
 ) -> dict[str, Any]:
-    """Refine ``model`` in place, or leave it with as many steps of likelihood alone, or as it was.
+    """Refine ``model`` in place, or leave it as it was.
 
     Returns
     -------
     dict
-        ``kept``: ``refined``, ``likelihood_only`` or ``unrefined``; the held-out scores of each; ``gain``: how much
-        lower the detection of the refined model is than that of its control.
+        Whether it was ``kept``; the held-out scores of the refined model and of its control, which took as many steps
+        of likelihood alone; ``gain``: how much lower the refined model's detection is, and its ``standard_error``.
     """
     started = time.perf_counter()
     plan = settings.plan.refinement
-    candidates = {"unrefined": model}
-    for name, adversarial in (("likelihood_only", False), ("refined", True)):
-        candidates[name] = copy.deepcopy(model)
-        train_rounds(name, candidates[name], encoded, folds, plan, settings, anchor=1.0, adversarial=adversarial)
+    candidates = {"refined": copy.deepcopy(model), "control": copy.deepcopy(model)}
+    for name, candidate in candidates.items():
+        train_rounds(name, candidate, encoded, folds, plan, settings, anchor=1.0, adversarial=name == "refined")
     seed = child_seed(settings.seed, "scores")
     scores = {name: score_held_out(candidate, train, folds, seed) for name, candidate in candidates.items()}
-    kept = choose(scores)
-    for network, chosen in zip(model.sequence, candidates[kept].sequence, strict=True):
-        network.load_state_dict(chosen.state_dict())
+    gain = float(np.mean(scores["control"].detections) - np.mean(scores["refined"].detections))
+    spread = [np.var(score.detections, ddof=1) / N_SCORE_DRAWS for score in scores.values()]
+    error = float(np.sqrt(sum(spread)))
+    kept = gain > error and scores["refined"].membership <= MAX_MEMBERSHIP
+    if kept:
+        for network, refined in zip(model.sequence, candidates["refined"].sequence, strict=True):
+            network.load_state_dict(refined.state_dict())
     return {
-        "kept": kept,
+        "kept": bool(kept),
+        "gain": gain,
+        "standard_error": error,
         "likelihood_steps": plan.n_rounds * plan.generator_steps,
-        "gain": scores["likelihood_only"].detection - scores["refined"].detection,
         "scores": {name: asdict(score) for name, score in scores.items()},
         "seconds": round(time.perf_counter() - started, 1),
     }
-
-
-def choose(scores: dict[str, HeldOutScore]) -> str:
-    """Return which of ``refined``, ``likelihood_only`` and ``unrefined`` to keep.
-
-    Each must beat the one after it by more than the standard error of the difference, and show no membership.
-    """
-    order = ["unrefined", "likelihood_only", "refined"]
-    kept = order[0]
-    for name in order[1:]:
-        score, rival = scores[name], scores[kept]
-        noise = float(np.hypot(score.detection_error, rival.detection_error))
-        if score.detection < rival.detection - noise and score.membership <= MAX_MEMBERSHIP:
-            kept = name
-    return kept
 
 
 def train_rounds(
@@ -136,30 +125,29 @@ def _member(model: Model, number: int, encoded: EncodedCohort, folds: np.ndarray
 class HeldOutScore:
     """How a model does on patients held out of each member.
 
-    ``detection`` is the mean over draws of the AUC of a classifier between held-out and synthetic patients, with its
-    standard error over draws; ``membership`` the AUC of the nearest-patient attack on each member's own patients.
+    ``detections`` are the AUCs, by draw, of a classifier between held-out and synthetic patients; ``membership`` is the
+    mean AUC of the nearest-patient attack on each member's own train patients. 0.5 is best for both.
     """
 
-    detection: float
-    detection_error: float
+    detections: list[float]
     membership: float
 
 
 def score_held_out(model: Model, train: Cohort, folds: np.ndarray, seed: int) -> HeldOutScore:
-    """Score a model on held-out patients; every draw is seeded alike, so that models are compared on equal noise."""
+    """Score a model on held-out patients; draws are seeded, so that two models are compared on equal noise."""
     held_out = train.select(_ids(train, np.flatnonzero(folds >= 0)[:MAX_SCORED]))
-    detections, memberships = [], []
+    detections, attacked = [], []
     for draw in range(N_SCORE_DRAWS):
         drawn = []
         for number in range(model.architecture.n_members):
-            outside, inside = np.flatnonzero(folds == number), np.flatnonzero(folds != number)
-            part = model.sample(min(len(outside), MAX_SCORED), child_seed(seed, "score", draw, number), member=number)
+            outside, inside = (np.flatnonzero(rows)[:MAX_SCORED] for rows in (folds == number, folds != number))
+            part = model.sample(len(outside), child_seed(seed, "score", draw, number), member=number)
             drawn.append(part)
-            attack = _decoded(model, part), train.select(_ids(train, inside)), train.select(_ids(train, outside))
-            memberships.append(mia_auc(*attack))
-        detections.append(detect_patient(_decoded(model, concatenate(drawn)), held_out, draw))
-    error = float(np.std(detections, ddof=1) / np.sqrt(len(detections)))
-    return HeldOutScore(float(np.mean(detections)), error, float(np.mean(memberships)))
+            if draw == 0:
+                known = (train.select(_ids(train, rows)) for rows in (inside, outside))
+                attacked.append(mia_auc(_decoded(model, part), *known))
+        detections.append(detect_patient(_decoded(model, concatenate(drawn)), held_out, draw, n_repeats=1))
+    return HeldOutScore(detections, float(np.mean(attacked)))
 
 
 def _decoded(model: Model, encoded: EncodedCohort) -> Cohort:

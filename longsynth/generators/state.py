@@ -13,8 +13,12 @@ from longsynth.generators.model import Architecture, Model
 
 
 def model_state(model: Model) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
-    """Return the documents ``encoder`` and ``architecture`` and one group of arrays a network."""
-    documents = {"encoder": model.encoder.to_json(), "architecture": model.architecture.to_json()}
+    """Return the documents ``encoder``, ``architecture`` and ``calibration`` and one group of arrays a network."""
+    documents = {
+        "encoder": model.encoder.to_json(),
+        "architecture": model.architecture.to_json(),
+        "calibration": {str(number): own.tolist() for number, own in model.calibration.items()},
+    }
     tensors = {
         name: {key: value.detach().cpu().numpy() for key, value in network.state_dict().items()}
         for name, network in model.networks().items()
@@ -26,6 +30,7 @@ def model_from_state(documents: Mapping[str, Any], tensors: Mapping[str, Mapping
     """Rebuild a model from :func:`model_state`."""
     encoder = CohortEncoder.from_json(documents["encoder"])
     model = Model(encoder, Architecture.from_json(documents["architecture"]), seed=0)
+    model.calibration = {int(number): np.array(own) for number, own in documents["calibration"].items()}
     networks = model.networks()
     if set(networks) != set(tensors):
         raise ValueError("the networks do not match the architecture")

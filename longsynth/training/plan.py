@@ -5,7 +5,7 @@ The figures come from measurements on cohorts of 218 to 9,477 patients (docs/ben
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 
@@ -33,7 +33,7 @@ class RoundPlan:
     """Settings of the adversarial rounds.
 
     Each round draws ``n_drawn`` synthetic patients a member, takes ``critic_steps`` steps of the critic and
-    ``generator_steps`` of the generator. ``weight`` is that of the critic's advantage beside the likelihood.
+    ``generator_steps`` of the generator. ``weight`` is that of the critic's patients beside the real ones.
     """
 
     n_rounds: int
@@ -65,9 +65,17 @@ class Plan:
         return asdict(self)
 
 
-def plan_for(n_patients: int) -> Plan:
-    """Return the plan for a cohort of ``n_patients`` train patients."""
-    adversarial = RoundPlan(200, 512, 5, 1, 128, 1e-3, 1.0)
+def plan_for(n_patients: int, objective: str) -> Plan:
+    """Return the plan for a cohort of ``n_patients`` train patients.
+
+    A pure GAN learns from its own patients, of which there are as many as it likes: one member, no dropout.
+    """
+    plan = _likelihood_plan(n_patients)
+    return replace(plan, n_members=1, dropout=0.0) if objective == "adversarial" else plan
+
+
+def _likelihood_plan(n_patients: int) -> Plan:
+    adversarial = RoundPlan(30, 512, 15, 15, 128, 2e-3, 1.0)
     if n_patients < 1000:
         return Plan(
             n_members=5,
@@ -78,7 +86,7 @@ def plan_for(n_patients: int) -> Plan:
             free_gaps=False,
             static=StagePlan(20, 1e-3, 0.05, 0.98, 200, 12, False),
             sequence=StagePlan(20, 2e-3, 0.1, 0.98, 100, 6, False, keep_tail=True),
-            refinement=RoundPlan(2, 256, 20, 15, 32, 5e-4, 0.1),
+            refinement=RoundPlan(1, 400, 20, 16, 64, 5e-4, 1.0),
             adversarial=adversarial,
         )
     if n_patients < 5000:
@@ -91,7 +99,7 @@ def plan_for(n_patients: int) -> Plan:
             free_gaps=n_patients >= 2000,
             static=StagePlan(48, 2e-3, 0.05, 0.98, 100, 8, False),
             sequence=StagePlan(48, 2e-3, 0.05, 0.98, 60, 4, False, keep_tail=True),
-            refinement=RoundPlan(2, 512, 20, 15, 32, 5e-4, 0.1),
+            refinement=RoundPlan(1, 600, 20, 16, 64, 5e-4, 1.0),
             adversarial=adversarial,
         )
     return Plan(
@@ -103,6 +111,6 @@ def plan_for(n_patients: int) -> Plan:
         free_gaps=True,
         static=StagePlan(128, 3e-3, 0.05, 0.995, 40, 5, False),
         sequence=StagePlan(64, 3e-3, 0.02, 0.99, 9, 3, True),
-        refinement=RoundPlan(2, 1024, 30, 30, 64, 3e-4, 0.1),
+        refinement=RoundPlan(1, 2000, 60, 40, 64, 3e-4, 1.0),
         adversarial=adversarial,
     )

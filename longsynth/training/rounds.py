@@ -1,8 +1,10 @@
 """Adversarial rounds: a critic learns to tell synthetic patients from real ones, and the generator is paid to fool it.
 
-The generator draws discrete codes, so its gradient is the score-function one: patients are drawn, the critic's score,
-standardised, is their advantage, and the exact log-likelihood of what was drawn is weighted by it. With the likelihood
-of real patients as anchor this refines a fitted generator; without it, it is a pure GAN.
+The generator draws discrete codes, so no gradient passes through them. Instead it learns its own patients again, each
+weighted by the exponential of the critic's score: for a logistic critic that is the density ratio of real to synthetic
+patients, so the generator moves to where the critic sees more of the real ones. Weights are positive, which keeps it
+stable over many steps a round, where a score-function gradient that also pushes patients away is not. With the
+likelihood of real patients as anchor this refines a fitted generator; without it, it is a pure GAN.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ from longsynth.seeding import child_seed, stream
 from longsynth.training.crossfit import total_log_prob
 from longsynth.training.plan import RoundPlan
 
-_MAX_ADVANTAGE = 5.0
-_PENALTY = 10.0
+_MAX_LOG_WEIGHT = 1.6
+_PENALTY = 1.0
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class RoundsModule(pl.LightningModule):
         rng = stream(self.seed, "rows", self.current_epoch, int(number))
         member = self.generators[number]
         optimizers: Any = self.optimizers()
-        drawn, advantage = None, torch.zeros(0)
+        drawn, weights = None, torch.zeros(0)
         if self.adversarial:
             drawn = member.draw(self.plan.n_drawn, child_seed(self.seed, "draw", self.current_epoch, int(number)))
             critic, optimizer = self.critics[number], optimizers[len(self.generators) + number]
@@ -120,9 +122,10 @@ class RoundsModule(pl.LightningModule):
                 self._critic_step(member, critic, optimizer, fake, rng)
             with torch.no_grad():
                 scores = critic(fake)
-            advantage = ((scores - scores.mean()) / (scores.std() + 1e-6)).clamp(-_MAX_ADVANTAGE, _MAX_ADVANTAGE)
+            weights = (scores - scores.mean()).clamp(-_MAX_LOG_WEIGHT, _MAX_LOG_WEIGHT).exp()
+            weights = weights / weights.mean()
         for _step in range(self.plan.generator_steps):
-            self._generator_step(number, optimizers[number], drawn, advantage, rng)
+            self._generator_step(number, optimizers[number], drawn, weights, rng)
 
     def _critic_step(
         self, member: Member, critic: Any, optimizer: Any, fake: PatientFeatures, rng: np.random.Generator
@@ -138,7 +141,7 @@ class RoundsModule(pl.LightningModule):
         optimizer.step()
 
     def _generator_step(
-        self, number: int, optimizer: Any, drawn: PatientBatch | None, advantage: Tensor, rng: np.random.Generator
+        self, number: int, optimizer: Any, drawn: PatientBatch | None, weights: Tensor, rng: np.random.Generator
     ) -> None:
         member, size = self.generators[number], self.plan.batch_size
         networks = self.networks[number].train()
@@ -149,7 +152,7 @@ class RoundsModule(pl.LightningModule):
         if drawn is not None:
             chosen = torch.from_numpy(rng.choice(len(drawn), min(size, len(drawn)), replace=False))
             log_prob = self._log_prob(networks, drawn.take(chosen))
-            loss = loss - self.plan.weight * (advantage[chosen] * log_prob).mean()
+            loss = loss - self.plan.weight * (weights[chosen] * log_prob).mean()
         optimizer.zero_grad()
         self.manual_backward(loss / self.loss_scale)
         torch.nn.utils.clip_grad_norm_(networks.parameters(), 50.0)
