@@ -16,9 +16,9 @@ def make_quick(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("longsynth.evaluation.detection.HistGradientBoostingClassifier", quick_classifier)
 
 
-def quick_plan(n_patients: int) -> plan.Plan:
-    """The usual plan with two members, two epochs and one round."""
-    usual = plan.plan_for(n_patients)
+def quick_plan(*arguments: object) -> plan.Plan:
+    """The plan that ``plan_for`` gives with two members, two epochs and one round."""
+    usual = plan.plan_for(*arguments)
     return replace(
         usual,
         n_members=2,
