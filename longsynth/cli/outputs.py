@@ -84,6 +84,7 @@ def write_text(path: Path, text: str) -> None:
         return
     if path.exists():
         raise ConfigError(f"{path} exists and may hold edits of yours. Delete it, or choose another file with -o.")
+    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         unfinished.write_bytes(text.encode())
@@ -144,7 +145,8 @@ def check_replaceable(path: Path) -> None:
 
 
 def _files(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+    paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    return sorted(path.relative_to(folder).as_posix() for path in paths)
 
 
 def _recorded(path: Path) -> set[str]:

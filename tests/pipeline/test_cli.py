@@ -76,6 +76,11 @@ def schema(folder, run):
     return folder / "schema.yaml"
 
 
+def test_infer_schema_makes_the_folder_it_writes_to(folder, run):
+    assert run(*INFER, "-o", "new/folder/schema.yaml")[0] == 0
+    assert listing(folder / "new" / "folder") == {"schema.yaml"}
+
+
 def listing(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
@@ -245,10 +250,11 @@ def test_other_peoples_files_are_not_overwritten(schema, folder, run):
     assert code == 2
     assert "is a file" in err
     assert run(*arguments, "fresh")[0] == 0
-    (folder / "fresh" / "notes.txt").write_text("mine")
+    (folder / "fresh" / "elsewhere").symlink_to(folder / "parts")
+    (folder / "fresh" / "train" / "notes.txt").write_text("mine")
     code, _, err = run(*arguments, "fresh")
     assert code == 2
-    assert "1 files" in err
+    assert "2 files" in err
 
 
 def test_the_record_says_how_the_folder_was_made(schema, folder, run):
