@@ -1,7 +1,7 @@
 """Fidelity, utility, privacy and cost of the synthesizer beside the ceiling and the decision-tree baseline.
 
     python -m tests.benchmarks.fidelity --cohort pbcseq --models ceiling,cart,hybrid --fit-seeds 5 --out runs/fidelity
-    python -m tests.benchmarks.fidelity --report --out runs/fidelity
+    python -m tests.benchmarks.fidelity --report --out runs/fidelity --into docs/benchmarks.md
 
 Every model sees the train patients only. A seed is one fit and one draw of as many patients as train has; all of them
 are compared with the holdout, except that the two detectors draw as many synthetic patients as the holdout has. The
@@ -30,6 +30,7 @@ from tests.benchmarks.process import alone, peak_memory_mib
 OBJECTIVES = ("hybrid", "likelihood", "adversarial")
 PRIVACY_METRICS = ("mia_auc", "copied_windows", "holdout_windows", "copied_static", "holdout_static")
 TIMED_PATIENTS = 2_000
+MARKS = ("<!-- fidelity tables -->", "<!-- end of fidelity tables -->")
 COSTS = ("fit_seconds", "visits_per_second", "peak_memory_mib")
 BARS = {
     "pbcseq": {
@@ -52,17 +53,25 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("runs/fidelity"))
     parser.add_argument("--report", action="store_true", help="only write the tables of the rows that are there")
+    parser.add_argument(
+        "--into", type=Path, help="a page whose tables between its two marks are replaced by the new ones"
+    )
     arguments = parser.parse_args()
     cohorts = arguments.cohort.split(",")
     if arguments.report:
-        cohorts = sorted(path.stem for path in arguments.out.glob("*.jsonl"))
+        cohorts = [cohort for cohort in COHORTS if (arguments.out / f"{cohort}.jsonl").exists()]
+    tables = []
     for cohort in cohorts:
         rows = arguments.out / f"{cohort}.jsonl"
         if not arguments.report:
             run(cohort, arguments.models.split(","), arguments.fit_seeds, arguments, rows)
-        table = report(cohort, read_rows(rows))
-        rows.with_suffix(".md").write_text(table)
-        print(table)
+        tables.append(report(cohort, read_rows(rows)))
+        rows.with_suffix(".md").write_text(tables[-1])
+        print(tables[-1])
+    if arguments.into is not None:
+        before, _, rest = arguments.into.read_text().partition(MARKS[0])
+        after = rest.partition(MARKS[1])[2]
+        arguments.into.write_text("\n".join([before + MARKS[0], "", *tables, MARKS[1] + after]))
 
 
 def run(cohort: str, models: list[str], n_seeds: int, arguments: argparse.Namespace, rows: Path) -> None:
