@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from awkward import plain_schema, plain_tables
+
 from longsynth.cohort.cohort import Cohort
 from longsynth.encoding import CohortEncoder
 from longsynth.generators.model import Architecture, Model
