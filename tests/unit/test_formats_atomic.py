@@ -1,5 +1,6 @@
 import resource
 import signal
+from contextlib import contextmanager
 
 import pytest
 from awkward import awkward_cohorts
@@ -11,23 +12,24 @@ from longsynth.exceptions import CohortError
 COHORT = awkward_cohorts()["plain"]
 
 
-@pytest.fixture
+@contextmanager
 def full_disk():
-    """Files cannot grow past a few bytes, as on a disk that is full."""
+    """Files cannot grow past a few bytes, as on a disk that is full; pytest's own output neither, so keep it short."""
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.parametrize("format", ["parquet", "csv"])
-def test_a_full_disk_leaves_what_was_there(format, tmp_path, request):
+def test_a_full_disk_leaves_what_was_there(format, tmp_path):
     static, visits = write_cohort(COHORT, tmp_path, format)
     before = {path: path.read_bytes() for path in (static, visits)}
-    request.getfixturevalue("full_disk")
-    with pytest.raises(CohortError, match=r"cannot be written: .*; nothing was changed there"):
+    with full_disk(), pytest.raises(CohortError, match=r"cannot be written: .*; nothing was changed there"):
         write_cohort(COHORT.select(["p03"]), tmp_path, format)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
