@@ -19,10 +19,12 @@ def make_quick(patch: pytest.MonkeyPatch) -> None:
 def quick_plan(*arguments: object) -> plan.Plan:
     """The plan that ``plan_for`` gives with two members, two epochs and one round."""
     usual = plan.plan_for(*arguments)
+    few = {"n_rounds": 1, "n_drawn": 32, "critic_steps": 2, "generator_steps": 2}
     return replace(
         usual,
         n_members=2,
         static=replace(usual.static, max_epochs=2),
         sequence=replace(usual.sequence, max_epochs=2),
-        refinement=replace(usual.refinement, n_rounds=1, n_drawn=32, critic_steps=2, generator_steps=2),
+        refinement=replace(usual.refinement, **few),
+        adversarial=replace(usual.adversarial, **few),
     )

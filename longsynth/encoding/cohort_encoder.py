@@ -212,7 +212,11 @@ class CohortEncoder:
         times = encoded.start[owner] + encoded.steps * self.time_scale.step
         last = encoded.offsets[1:][encoded.ends_at_visit] - 1
         times[last] = encoded.duration[encoded.ends_at_visit]
-        return _cast(pl.Series(name, np.round(times, self.time_scale.decimals)), self.time_dtype)
+        rounded = np.round(times, self.time_scale.decimals)
+        unit = 10.0**self.time_scale.decimals
+        late = rounded > encoded.duration[owner]  # a duration finer than the times: round down instead
+        rounded[late] = np.floor(times[late] * unit) / unit
+        return _cast(pl.Series(name, rounded), self.time_dtype)
 
     def to_json(self) -> dict[str, Any]:
         """Return the whole state as plain JSON values; it holds no patient's row."""

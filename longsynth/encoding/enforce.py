@@ -57,7 +57,7 @@ def _monotone(visits: pl.DataFrame, key: str, rule: Monotone, channel: Channel) 
     if channel.levels is not None:
         levels = pl.Series(list(channel.levels), strict=False)
         new = levels.gather(new.fill_null(0)).cast(column.dtype)
-    return visits.with_columns(column.is_null().zip_with(column, new).alias(rule.channel))
+    return visits.with_columns(new.zip_with(column.is_not_null(), column).alias(rule.channel))
 
 
 def _absorbing(visits: pl.DataFrame, key: str, rule: Absorbing, channel: Channel) -> pl.DataFrame:
@@ -67,7 +67,7 @@ def _absorbing(visits: pl.DataFrame, key: str, rule: Absorbing, channel: Channel
     is_level = pl.Series("_level", level_numbers(column, channel.levels) == position)
     reached = visits.select(pl.col(key), is_level).select(pl.col("_level").cum_max().over(key))["_level"]
     level = pl.Series([rule.level]).cast(column.dtype)
-    new = (reached & column.is_not_null()).zip_with(level.new_from_index(0, len(column)), column)
+    new = level.new_from_index(0, len(column)).zip_with(reached & column.is_not_null(), column)
     return visits.with_columns(new.alias(rule.channel))
 
 
@@ -77,7 +77,7 @@ def _ordered(table: pl.DataFrame, rule: Ordered, conform: Mapping[str, Conform])
     if low.dtype.is_temporal():
         wrong = (low > high).fill_null(False)
         return table.with_columns(
-            wrong.zip_with(high, low).alias(rule.lower), wrong.zip_with(low, high).alias(rule.upper)
+            high.zip_with(wrong, low).alias(rule.lower), low.zip_with(wrong, high).alias(rule.upper)
         )
     a, b = low.cast(pl.Float64).to_numpy(), high.cast(pl.Float64).to_numpy()
     is_wrong = a > b

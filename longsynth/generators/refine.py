@@ -16,6 +16,7 @@ import numpy as np
 from longsynth.cohort.cohort import Cohort
 from longsynth.encoding.encoded import EncodedCohort, concatenate
 from longsynth.evaluation.detection import detect_patient
+from longsynth.exceptions import NotComputableError
 from longsynth.generators.model import Model
 from longsynth.generators.settings import FitSettings
 from longsynth.privacy.membership import mia_auc
@@ -48,18 +49,21 @@ def refine(
     for name, candidate in candidates.items():
         train_rounds(name, candidate, encoded, folds, plan, settings, anchor=1.0, adversarial=name == "refined")
     seed = child_seed(settings.seed, "scores")
-    scores = {name: score_held_out(candidate, train, folds, seed) for name, candidate in candidates.items()}
+    try:
+        scores = {name: score_held_out(candidate, train, folds, seed) for name, candidate in candidates.items()}
+    except NotComputableError as error:
+        return {"kept": False, "reason": f"held-out patients cannot judge it: {error}"}
     gain = float(np.mean(scores["control"].detections) - np.mean(scores["refined"].detections))
     spread = [np.var(score.detections, ddof=1) / N_SCORE_DRAWS for score in scores.values()]
-    error = float(np.sqrt(sum(spread)))
-    kept = gain > error and scores["refined"].membership <= MAX_MEMBERSHIP
+    noise = float(np.sqrt(sum(spread)))
+    kept = gain > noise and scores["refined"].membership <= MAX_MEMBERSHIP
     if kept:
         for network, refined in zip(model.sequence, candidates["refined"].sequence, strict=True):
             network.load_state_dict(refined.state_dict())
     return {
         "kept": bool(kept),
         "gain": gain,
-        "standard_error": error,
+        "standard_error": noise,
         "likelihood_steps": plan.n_rounds * plan.generator_steps,
         "scores": {name: asdict(score) for name, score in scores.items()},
         "seconds": round(time.perf_counter() - started, 1),
@@ -81,16 +85,16 @@ def train_rounds(
     seed = child_seed(settings.seed, name)
     members = [_member(model, number, encoded, folds) for number in range(model.architecture.n_members)]
     loss_scale = max(2.0 * float(encoded.n_visits.mean()), 1.0)
-    module = RoundsModule(
-        members,
-        plan,
-        loss_scale,
-        anchor=anchor,
-        adversarial=adversarial,
-        train_static=anchor == 0.0,
-        seed=seed,
-    )
     with quiet_training(seed):
+        module = RoundsModule(
+            members,
+            plan,
+            loss_scale,
+            anchor=anchor,
+            adversarial=adversarial,
+            train_static=anchor == 0.0,
+            seed=seed,
+        )
         run_stage(
             module,
             None,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from longsynth.networks.batch import PatientBatch
-from longsynth.networks.sequence import SequenceNetwork
+from longsynth.networks.sequence import N_GAP_FEATURES, N_TIME_FEATURES, SequenceNetwork
 from longsynth.networks.static import StaticNetwork
 
 
@@ -35,7 +35,8 @@ def patient_features(
     if static_network is not None:
         static = static_network.head.table(batch.static_codes)
     if network is None or length == 0:
-        return PatientFeatures(static, static.new_zeros(n, 1, 0), static.new_zeros(n, 1))
+        width = 0 if network is None else network.table.n_columns + N_TIME_FEATURES + N_GAP_FEATURES
+        return PatientFeatures(static, static.new_zeros(n, 1, width), static.new_zeros(n, 1))
     duration = batch.duration.unsqueeze(1).expand(-1, length)
     gap = torch.diff(batch.time, dim=1, prepend=batch.time[:, :1]).clamp(min=0)
     seen = [network.table(batch.codes), network.time_features(batch.time, duration), network.gap_features(gap)]

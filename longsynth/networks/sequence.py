@@ -19,6 +19,7 @@ from longsynth.networks.recurrent import RecurrentBackbone
 from longsynth.networks.transformer import TransformerBackbone
 
 N_TIME_FEATURES = 6
+N_GAP_FEATURES = 2
 BACKBONES: dict[str, Any] = {"recurrent": RecurrentBackbone, "transformer": TransformerBackbone}
 
 
@@ -82,7 +83,7 @@ class SequenceNetwork(nn.Module):
         self.times = times
         self.static_table, self.table = ItemTable(static_items), ItemTable(channel_items)
         static_size = self.static_table.n_columns + 1
-        input_size = self.table.n_columns + N_TIME_FEATURES + 2 + static_size
+        input_size = self.table.n_columns + N_TIME_FEATURES + N_GAP_FEATURES + static_size
         self.backbone: Any = BACKBONES[backbone](input_size, static_size, size.hidden_size, size.dropout)
         after = size.hidden_size + carried.width(self.table) + N_TIME_FEATURES + static_size
         self.gaps = GapHead(
@@ -97,7 +98,7 @@ class SequenceNetwork(nn.Module):
         )
         self.channels = None
         if channel_items:
-            context = after + N_TIME_FEATURES + 3
+            context = after + N_TIME_FEATURES + N_GAP_FEATURES + 1
             past = carried.own_columns(self.table, size.hidden_size)
             self.channels = MaskedHead(channel_items, context, size.n_units, size.dropout, past)
 

@@ -92,6 +92,7 @@ class CohortDataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.collate = partial(make_batch, encoded, scale)
+        self.everybody = range(encoded.n_patients)
         self.batch_size = batch_size
         n_members = int(folds.max()) + 1
         self.train_rows = np.arange(len(folds)) if n_members > 1 else np.flatnonzero(folds < 0)
@@ -102,7 +103,7 @@ class CohortDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[PatientBatch]:
         """Patients in a new order each epoch."""
         sampler = _EpochSampler(self.train_rows, self.seed)
-        return DataLoader(self.train_rows, self.batch_size, sampler=sampler, collate_fn=self.collate)  # type: ignore[arg-type]
+        return DataLoader(self.everybody, self.batch_size, sampler=sampler, collate_fn=self.collate)  # type: ignore[arg-type]
 
     def val_dataloader(self) -> DataLoader[PatientBatch]:
         """Held-out patients, short records first."""

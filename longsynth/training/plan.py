@@ -85,8 +85,8 @@ def _likelihood_plan(n_patients: int) -> Plan:
             dropout=0.25,
             free_gaps=False,
             static=StagePlan(20, 1e-3, 0.05, 0.98, 200, 12, False),
-            sequence=StagePlan(20, 2e-3, 0.1, 0.98, 100, 6, False, keep_tail=True),
-            refinement=RoundPlan(1, 400, 20, 16, 64, 5e-4, 1.0),
+            sequence=StagePlan(20, 2e-3, 0.1, 0.98, 100, 12, False, keep_tail=True),
+            refinement=RoundPlan(1, 300, 15, 10, 64, 5e-4, 1.0),
             adversarial=adversarial,
         )
     if n_patients < 5000:
@@ -99,7 +99,7 @@ def _likelihood_plan(n_patients: int) -> Plan:
             free_gaps=n_patients >= 2000,
             static=StagePlan(48, 2e-3, 0.05, 0.98, 100, 8, False),
             sequence=StagePlan(48, 2e-3, 0.05, 0.98, 60, 4, False, keep_tail=True),
-            refinement=RoundPlan(1, 600, 20, 16, 64, 5e-4, 1.0),
+            refinement=RoundPlan(1, 500, 15, 10, 64, 5e-4, 1.0),
             adversarial=adversarial,
         )
     return Plan(
@@ -111,6 +111,6 @@ def _likelihood_plan(n_patients: int) -> Plan:
         free_gaps=True,
         static=StagePlan(128, 3e-3, 0.05, 0.995, 40, 5, False),
         sequence=StagePlan(64, 3e-3, 0.02, 0.99, 9, 3, True),
-        refinement=RoundPlan(1, 2000, 60, 40, 64, 3e-4, 1.0),
+        refinement=RoundPlan(1, 1000, 30, 20, 64, 3e-4, 1.0),
         adversarial=adversarial,
     )

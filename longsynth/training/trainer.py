@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -143,9 +144,16 @@ class _Watch(pl.Callback):
 
 @contextmanager
 def quiet_training(seed: int) -> Iterator[None]:
-    """Seed torch for a block and leave its global generator as it was; hush Lightning's advice about loaders."""
+    """Seed torch for a block; hush Lightning's notices in it; leave the random state and the loggers as they were."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
     with torch.random.fork_rng(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
-        warnings.filterwarnings("ignore", module="lightning_fabric")
+        for logger in loggers:
+            warnings.filterwarnings("ignore", module=logger.name)
+            logger.setLevel(logging.ERROR)
         torch.manual_seed(seed)
-        yield
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
