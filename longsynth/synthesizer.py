@@ -26,9 +26,11 @@ from longsynth.generators.state import model_from_state, model_state
 from longsynth.schema.types import Schema
 from longsynth.seeding import child_seed
 from longsynth.training.plan import plan_for
+from longsynth.training.threads import one_thread
 from longsynth.training.trainer import Hardware
 
 MIN_PATIENTS = 20
+MANY_PATIENTS = 5000
 PART = 10_000
 Where = pl.Expr | Mapping[str, Any]
 
@@ -124,7 +126,8 @@ class Synthesizer:
         _check_learnable(train)
         started = time.perf_counter()
         encoder = CohortEncoder().fit(train)
-        with tempfile.TemporaryDirectory() as temporary:
+        small = train.n_patients < MANY_PATIENTS
+        with tempfile.TemporaryDirectory() as temporary, one_thread(small):
             settings = FitSettings(
                 objective=self.objective,
                 backbone=self.backbone,
@@ -211,7 +214,8 @@ class Synthesizer:
         digits = max(6, len(str(n)))
         for number, first in enumerate(range(0, n, PART)):
             size = min(PART, n - first)
-            encoded = model.sample(size, child_seed(seed, "part", number), accept=accept)
+            with one_thread():
+                encoded = model.sample(size, child_seed(seed, "part", number), accept=accept)
             ids = [f"synthetic-{first + i + 1:0{digits}d}" for i in range(size)]
             yield model.encoder.inverse_transform(encoded, ids)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 from longsynth.cli.outputs import stop
 from longsynth.cli.verbs import app
 from longsynth.exceptions import LongsynthError
@@ -11,7 +9,6 @@ from longsynth.exceptions import LongsynthError
 
 def main() -> None:
     """Run the command line. Exits with 0 when done, 2 for a usage or data error; a traceback and 1 are our fault."""
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     try:
         app()
     except LongsynthError as error:

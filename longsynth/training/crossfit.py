@@ -63,9 +63,9 @@ class CrossFitModule(pl.LightningModule):
         self.plan, self.loss_scale, self.seed = plan, loss_scale, seed
         self._sums: dict[str, Tensor] = {}
 
-    def on_train_epoch_start(self) -> None:
-        """Tie dropout to the seed and the epoch, so that a resumed fit draws the same numbers."""
-        torch.manual_seed(child_seed(self.seed, "epoch", self.current_epoch, self.global_rank))
+    def on_train_batch_start(self, _: Any, batch_idx: int) -> None:
+        """Tie dropout to the seed and the step, so that a resumed fit draws the same numbers."""
+        torch.manual_seed(child_seed(self.seed, "step", self.current_epoch, batch_idx, self.global_rank))
 
     def training_step(self, batch: PatientBatch, _: int) -> Tensor:
         """Mean over members of the scaled negative log-likelihood of their own train patients."""

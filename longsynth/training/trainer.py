@@ -82,7 +82,7 @@ def run_stage(
     callbacks: list[pl.Callback] = [watch]
     if patience is not None:
         callbacks += [best, EarlyStopping(HELD_OUT_NLL, patience=patience, check_finite=True)]
-    callbacks.append(ModelCheckpoint(folder, "last", enable_version_counter=False))
+    callbacks.append(ModelCheckpoint(folder, "last", enable_version_counter=False, save_on_train_epoch_end=True))
     if progress:
         callbacks.append(RichProgressBar(leave=False))
     trainer = _trainer(
