@@ -120,6 +120,9 @@ def test_the_commands_run_as_written(name, quick, folder, monkeypatch, capsys):
             main()
         assert not stopped.value.code, capsys.readouterr().err
     assert (folder / "out/static.parquet").exists()
+    listing = blocks(ROOT / "docs/reference/artifact.md", "text")[0]
+    for path in (folder / "model").iterdir():
+        assert re.sub(r"\d+", "0", path.name) in listing
 
 
 def test_the_python_of_the_readme_runs_as_written(quick, folder):
