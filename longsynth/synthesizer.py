@@ -27,7 +27,7 @@ from longsynth.schema.types import Schema
 from longsynth.seeding import child_seed
 from longsynth.training.plan import plan_for
 from longsynth.training.threads import one_thread
-from longsynth.training.trainer import Hardware
+from longsynth.training.trainer import Hardware, is_main_process
 
 MIN_PATIENTS = 20
 MANY_PATIENTS = 5000
@@ -220,8 +220,13 @@ class Synthesizer:
             yield model.encoder.inverse_transform(encoded, ids)
 
     def save(self, folder: str | Path) -> None:
-        """Write the fitted synthesizer to a folder of safetensors and JSON: generators and encoder, nothing else."""
+        """Write the fitted synthesizer to a folder of safetensors and JSON: generators and encoder, nothing else.
+
+        Of several training processes only the first one writes.
+        """
         documents, tensors = model_state(self._fitted())
+        if not is_main_process():
+            return
         settings = {"seed": self.seed, "objective": self.objective, "backbone": self.backbone}
         record = {"settings": settings, "hardware": asdict(self.hardware), "training": self.training_record}
         write_artifact(folder, documents | {"record": record}, tensors)

@@ -16,10 +16,16 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from longsynth.exceptions import ConfigError
 from longsynth.training.crossfit import HELD_OUT_NLL
+
+
+def is_main_process() -> bool:
+    """Whether this is the one of several training processes that writes files."""
+    return bool(rank_zero_only.rank == 0)
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ def run_stage(
     if resume and finished.exists():
         _load(module, last if patience is None or keep_tail else folder / "best.ckpt")
         return json.loads(finished.read_text())
-    if not resume and folder.exists():
+    if not resume and folder.exists() and is_main_process():
         shutil.rmtree(folder)
     best, watch = ModelCheckpoint(folder, "best", monitor=HELD_OUT_NLL, enable_version_counter=False), _Watch()
     callbacks: list[pl.Callback] = [watch]
