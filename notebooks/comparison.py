@@ -28,8 +28,8 @@ synthesizer = ls.Synthesizer(seed=0).fit(train)
 # %% [markdown]
 # - **real, train**: what can be reached;
 # - **synthetic**: from the synthesizer;
-# - **shuffled**: the train patients with the values of each channel dealt out anew over all visits. Margins are
-#   perfect, trajectories are gone;
+# - **shuffled**: the train patients with the values measured at a visit dealt out anew over all visits. Margins and
+#   correlations within a visit are perfect, trajectories are gone;
 # - **copied**: the train patients themselves under other names. Fidelity is perfect, and so is the leak.
 
 # %%
@@ -52,8 +52,8 @@ distances = measure_distances(cohorts, holdout)
 distances
 
 # %% [markdown]
-# The shuffled cohort keeps the margins and loses every correlation; the copied one cannot be told from the train
-# patients. Only the attacks see what is wrong with it:
+# The shuffled cohort loses every correlation over time, and whoever looks at margins alone would not notice. The
+# copied one cannot be told from the train patients. Only the attacks see what is wrong with it:
 
 # %%
 attacks = pl.DataFrame(

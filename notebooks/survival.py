@@ -75,5 +75,6 @@ trajectories = pd.DataFrame({title: time_varying_model(cohort).params_ for title
 trajectories.round(3)
 
 # %% [markdown]
-# The synthetic coefficients should lie between, or near, those of the two real samples, with the same signs. Standard
-# errors computed on 1,000 synthetic patients are too small: the information is that of the real train patients.
+# The synthetic coefficients have the signs of the real ones and tend to be closer to zero: what a generator does not
+# learn weakens an association. Standard errors computed on 1,000 synthetic patients are too small: the information is
+# that of the real train patients.
