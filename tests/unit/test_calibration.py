@@ -18,7 +18,7 @@ def test_a_shifted_margin_comes_back_and_ranks_stay():
     rng = np.random.default_rng(0)
     seen = real.codes[:, number] < codec.n_classes
     codes, positions = real.codes.copy(), rng.random(real.positions.shape)
-    codes[seen, number] = np.maximum(codes[seen, number] - rng.integers(0, 8, seen.sum()), 0)
+    codes[seen, number] = np.maximum(codes[seen, number] - rng.integers(0, 16, seen.sum()), 0)
     drawn = replace(real, codes=codes, positions=positions)
     moved = apply_calibration(encoder, drawn, fit_calibration(encoder, drawn))
     assert (moved.codes[~seen, number] == codec.n_classes).all()
