@@ -12,8 +12,6 @@ from longsynth.cli.outputs import check_replaceable, counting, on_terminal, outp
 from longsynth.exceptions import LongsynthError
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from longsynth.cohort.cohort import Cohort
 
 TimeUnit = Literal["minutes", "hours", "days", "weeks", "months", "years"]
@@ -64,13 +62,14 @@ def infer_schema_command(
     time_unit: Annotated[TimeUnit, typer.Option("--time-unit", help="Unit of visit times and durations.")] = "days",
 ) -> None:
     """Propose a schema from tables, for you to edit."""
+    from longsynth.cohort.formats import read_table
     from longsynth.schema.files import schema_text
     from longsynth.schema.infer import propose
 
     with waiting("Reading the tables"):
         schema, comments = propose(
-            None if static is None else _typed_table(static, patient_id),
-            None if visits is None else _typed_table(visits, patient_id),
+            None if static is None else read_table(static),
+            None if visits is None else read_table(visits),
             patient_id=patient_id,
             visit_time=visit_time,
             duration=duration,
@@ -208,15 +207,6 @@ def show(model: Annotated[Path, typer.Argument(help="Folder of a fitted synthesi
     say(schema_text(synthesizer.schema))
     settings = {name: getattr(synthesizer, name) for name in ("seed", "objective", "backbone")}
     say(yaml_text({"settings": settings, "training": synthesizer.training_record}))
-
-
-def _typed_table(path: Path, patient_id: str) -> pl.DataFrame:
-    """Read a table; the text of a CSV file, which has no types, becomes numbers where it can."""
-    from longsynth.cohort.formats import read_table
-    from longsynth.cohort.formats.typed import typed
-
-    table = read_table(path)
-    return typed(table, patient_id=patient_id) if path.suffix.lower() == ".csv" else table
 
 
 def _read(static: Path | None, visits: Path | None, schema: Path, drop_after_event: bool) -> Cohort:
