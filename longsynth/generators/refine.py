@@ -53,8 +53,9 @@ def refine(
         scores = {name: score_held_out(candidate, train, folds, seed) for name, candidate in candidates.items()}
     except NotComputableError as error:
         return {"kept": False, "reason": f"held-out patients cannot judge it: {error}"}
-    gain = float(np.mean(scores["control"].detections) - np.mean(scores["refined"].detections))
-    spread = [np.var(score.detections, ddof=1) / N_SCORE_DRAWS for score in scores.values()]
+    found = {name: np.maximum(score.detections, 0.5) for name, score in scores.items()}  # below 0.5 is chance
+    gain = float(found["control"].mean() - found["refined"].mean())
+    spread = [values.var(ddof=1) / len(values) for values in found.values()]
     noise = float(np.sqrt(sum(spread)))
     kept = gain > noise and scores["refined"].membership <= MAX_MEMBERSHIP
     if kept:

@@ -25,7 +25,7 @@ from longsynth.training.crossfit import HELD_OUT_NLL
 
 def is_main_process() -> bool:
     """Whether this is the one of several training processes that writes files."""
-    return bool(rank_zero_only.rank == 0)
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
 
 
 @dataclass(frozen=True)
