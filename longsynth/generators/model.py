@@ -20,7 +20,7 @@ from longsynth.networks.sequence import SequenceNetwork, SequenceSize
 from longsynth.networks.static import StaticNetwork
 from longsynth.seeding import child_seed, stream
 
-CHUNK = 2000
+CHUNK = 4000
 MAX_DRAWS_AN_ACCEPTED = 20_000
 Accept = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
