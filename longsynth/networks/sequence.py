@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from longsynth.networks import carried, gap_head
+from longsynth.networks import carried
 from longsynth.networks.batch import PatientBatch
 from longsynth.networks.gap_head import END, GAP, STOP, GapHead
 from longsynth.networks.items import ItemSpec, ItemTable
@@ -198,6 +198,3 @@ def _by_patient(rows: Tensor, visit: Tensor) -> Tensor:
     """Sum the rows (R,) of the True entries of ``visit`` (N, L) by patient."""
     owner = visit.nonzero()[:, 0]
     return torch.zeros(len(visit), dtype=rows.dtype, device=rows.device).index_add(0, owner, rows)
-
-
-__all__ = ["SequenceLogProb", "SequenceNetwork", "SequenceSize", "TimeSettings", "gap_head"]
