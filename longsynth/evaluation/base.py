@@ -1,0 +1,105 @@
+"""What a metric is: a function of a sample and a real reference, with what a reader must know to read its value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from longsynth.cohort.cohort import Cohort
+from longsynth.registry import Registry
+
+Block = Literal[
+    "rules", "marginal", "missingness", "association", "distance", "detection",
+    "visit_process", "temporal", "forecasting", "survival", "trial",
+]  # fmt: skip
+Level = Literal["static", "visit", "transition", "trajectory", "survival", "cohort"]
+Worse = Literal["higher", "lower", "both"]
+WHOLE = ""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a metric is told beside the two cohorts.
+
+    Attributes
+    ----------
+    seed : int
+        Source of all its randomness, through `longsynth.seeding.stream`.
+    arm : str or None
+        Static attribute that holds the treatment arm; None: metrics by arm are not computable.
+    """
+
+    seed: int = 0
+    arm: str | None = None
+
+
+MetricFunction = Callable[[Cohort, Cohort, Setting], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric and how to read it.
+
+    Attributes
+    ----------
+    name : str
+        As users give it.
+    block : str
+        Part of the report it belongs to.
+    level : str
+        What it looks at.
+    title : str
+        What it is, in plain words, without a full stop.
+    function : callable
+        Of the sample that is judged, the real reference and the setting; returns finite values by part. A part is
+        `WHOLE`, or a column (``visits.<channel>``, ``static.<attribute>``, ``event.duration``, ``event.type``) or
+        another short name. Parts that have no value are left out. Raises `NotComputableError` if none has. It is
+        called many times, with samples and references of equal numbers of patients; it never looks at ids or at the
+        order of patients.
+    best : float
+        The value of a perfect sample of unlimited size.
+    worse : {"higher", "lower", "both"}
+        Which values are worse than those of a fresh real sample.
+    unit : str or None
+        Of the value; None: a pure number.
+    is_costly : bool
+        It trains a model or compares all pairs of patients; it is then computed on fewer splits and patients.
+    by_stratum : bool
+        It is also computed within strata of patients.
+    """
+
+    name: str
+    block: Block
+    level: Level
+    title: str
+    function: MetricFunction
+    best: float = 0.0
+    worse: Worse = "higher"
+    unit: str | None = None
+    is_costly: bool = False
+    by_stratum: bool = False
+
+
+METRICS: Registry[Metric] = Registry("metric")
+
+
+def metric(
+    *,
+    block: Block,
+    level: Level,
+    title: str,
+    best: float = 0.0,
+    worse: Worse = "higher",
+    unit: str | None = None,
+    is_costly: bool = False,
+    by_stratum: bool = False,
+) -> Callable[[MetricFunction], MetricFunction]:
+    """Register the function below as the metric of its name; arguments as the attributes of `Metric`."""
+
+    def register(function: MetricFunction) -> MetricFunction:
+        name = function.__name__  # type: ignore[attr-defined]
+        METRICS.add(name, Metric(name, block, level, title, function, best, worse, unit, is_costly, by_stratum))
+        return function
+
+    return register
