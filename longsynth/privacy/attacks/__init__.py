@@ -1,0 +1,1 @@
+"""The attacks: importing this package registers them all."""
