@@ -1,1 +1,5 @@
 """The registered metrics, one file a subject; importing this package registers all of them."""
+
+from longsynth.evaluation.metrics import detection
+
+__all__ = ["detection"]
