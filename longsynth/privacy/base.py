@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from longsynth.cohort.cohort import Cohort
 from longsynth.exceptions import NotComputableError
+from longsynth.privacy.coded import Coded, coded, scaling_of
 from longsynth.privacy.knowledge import PRESETS, Knowledge, preset
 from longsynth.privacy.records import Records, records_of
 from longsynth.registry import Registry
@@ -56,6 +58,18 @@ class Release:
     def side(self, side: Side) -> Records:
         """Return ``train`` for "members" and ``holdout`` for "control"."""
         return self.train if side == "members" else self.holdout
+
+    @cached_property
+    def coded_synthetic(self) -> tuple[Coded, ...]:
+        """The draws on the scale that they have together."""
+        scaling = scaling_of(self.synthetic)
+        return tuple(coded(draw, scaling) for draw in self.synthetic)
+
+    @cached_property
+    def coded_real(self) -> dict[Side, Coded]:
+        """Members and control on the scale of the draws."""
+        scaling = self.coded_synthetic[0].scaling
+        return {"members": coded(self.train, scaling), "control": coded(self.holdout, scaling)}
 
     def allowed(self, side: Side) -> NDArray[np.bool_]:
         """Return which patients of a side may be attacked, shape (N,)."""
