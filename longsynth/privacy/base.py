@@ -16,7 +16,6 @@ from longsynth.privacy.coded import Coded, coded, scaling_of
 from longsynth.privacy.knowledge import PRESETS, Knowledge, preset
 from longsynth.privacy.records import Records, records_of
 from longsynth.registry import Registry
-from longsynth.seeding import stream
 
 __all__ = [
     "ATTACKS", "PRESETS", "Attack", "Knowledge", "Outcome", "Release", "Trials", "attack", "joined", "not_assessed",
@@ -79,7 +78,7 @@ class Release:
             allowed[rows] = True
         return allowed
 
-    def targets(self, side: Side, eligible: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
+    def targets(self, side: Side, eligible: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:
         """Return rows of up to ``n_targets`` patients to attack, sorted.
 
         Parameters
@@ -88,8 +87,8 @@ class Release:
             Whose patients.
         eligible : ndarray of bool, shape (N,)
             Which of them have what the attack needs.
-        seed : int
-            The same seed gives the same targets.
+        rng : numpy.random.Generator
+            For the draw.
 
         Raises
         ------
@@ -100,7 +99,7 @@ class Release:
         if not rows.size:
             raise NotComputableError(f"none of the {side} has the visits or values that the attack needs")
         if len(rows) > self.n_targets:
-            rows = np.sort(stream(seed, "targets", side).choice(rows, self.n_targets, replace=False))
+            rows = np.sort(rng.choice(rows, self.n_targets, replace=False))
         return rows
 
     def only(self, member_targets: NDArray[np.int64] | None, control_targets: NDArray[np.int64] | None) -> Release:

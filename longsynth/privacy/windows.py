@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,19 @@ class Windows:
         """Number of differences that make up a distance."""
         n_times = 0 if self.gaps is None else self.gaps.shape[1]
         return int(np.prod(self.values.shape[1:])) + n_times + (self.time is not None) + self.static.shape[1]
+
+    @property
+    def has_value(self) -> NDArray[np.bool_]:
+        """Whether any channel or static value of each window was observed, shape (n,)."""
+        seen = (self.values != NOT_OBSERVED).any(axis=(1, 2))
+        return np.asarray(seen | (self.static != NOT_OBSERVED).any(axis=1))
+
+    def take(self, rows: NDArray[np.int64]) -> Windows:
+        """Return some of the windows, shape of ``rows`` in place of (n,)."""
+        gaps, time = (None if part is None else part[rows] for part in (self.gaps, self.time))
+        return replace(
+            self, patient=self.patient[rows], values=self.values[rows], gaps=gaps, time=time, static=self.static[rows]
+        )
 
 
 def chosen_starts(

@@ -1,1 +1,5 @@
 """The attacks: importing this package registers them all."""
+
+from longsynth.privacy.attacks import linkage
+
+__all__ = ["linkage"]
