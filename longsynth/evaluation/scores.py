@@ -10,7 +10,8 @@ from longsynth.evaluation.association import corr_static, corr_visit
 from longsynth.evaluation.detection import detect_patient, detect_transition
 from longsynth.evaluation.forecasting import r2_next_tstr
 from longsynth.evaluation.marginal import ks_mean, missing_mean, tv_mean
-from longsynth.evaluation.survival import cens_area, cindex_tstr, km_area
+from longsynth.evaluation.risk_model import cindex_tstr
+from longsynth.evaluation.survival import cens_area, km_area
 from longsynth.evaluation.temporal import auto_lag1, corr_change, corr_lag1, icc_diff, ks_slope
 from longsynth.evaluation.visit_process import ks_gap, ks_visits, rows_after_end
 from longsynth.exceptions import NotComputableError

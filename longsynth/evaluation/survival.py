@@ -1,29 +1,43 @@
-"""Whether patients drop out and die as in a real cohort, and whether the same would be learnt about why."""
+"""Estimators of when the terminal event happens: survival, restricted mean, cumulative incidence; and distances."""
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
-import polars as pl
-from lifelines import CoxPHFitter
-from lifelines.exceptions import ConvergenceError, ConvergenceWarning
-from lifelines.utils import concordance_index
 from numpy.typing import NDArray
 
 from longsynth.cohort.cohort import Cohort
-from longsynth.cohort.trajectory import numeric_static, numeric_visits
-from longsynth.evaluation.columns import ordered_channels
+from longsynth.cohort.trajectory import numeric_static
 from longsynth.exceptions import NotComputableError
 
 HORIZON_QUANTILE = 0.95
-PENALIZER = 0.1
-FEWEST_EVENTS = 5
+Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-def kaplan_meier(
-    durations: NDArray[np.float64], happened: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def outcome(cohort: Cohort) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the durations and the event types (0 = censored) of a cohort, each of shape (N,).
+
+    Raises
+    ------
+    NotComputableError
+        If the schema has no terminal event.
+    """
+    if cohort.schema.terminal_event is None:
+        raise NotComputableError("it needs a terminal event, and the schema has none")
+    static = numeric_static(cohort)
+    return static["event.duration"].to_numpy(), static["event.type"].to_numpy().astype(np.int64)
+
+
+def at_risk(durations: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how many patients are still followed just before each time, those that end at it included."""
+    return (len(durations) - np.searchsorted(np.sort(durations), times, side="left")).astype(np.float64)
+
+
+def step(curve: Curve, times: NDArray[np.float64], start: float) -> NDArray[np.float64]:
+    """Return the value of a step function at some times; ``start`` is its value before its first time."""
+    return np.concatenate([[start], curve[1]])[np.searchsorted(curve[0], times, side="right")]
+
+
+def kaplan_meier(durations: NDArray[np.float64], happened: NDArray[np.bool_]) -> Curve:
     """Return the Kaplan-Meier curve ``S(t) = prod_{t_i <= t} (1 - d_i / n_i)`` as a step function.
 
     Parameters
@@ -43,39 +57,186 @@ def kaplan_meier(
     Notes
     -----
     Assumes that censoring is independent of the event. Patients censored at an event's time count as at risk for it.
+
+    References
+    ----------
+    Kaplan and Meier (1958), Nonparametric estimation from incomplete observations,
+    doi:10.1080/01621459.1958.10501452.
     """
     times, index = np.unique(durations, return_inverse=True)
     events = np.bincount(index, happened.astype(np.float64), len(times))
-    at_risk = len(durations) - np.concatenate([[0], np.cumsum(np.bincount(index, minlength=len(times)))[:-1]])
-    return times, np.cumprod(1 - events / at_risk)
+    return times, np.cumprod(1 - events / at_risk(durations, times))
 
 
-def area_between(
-    first: tuple[NDArray[np.float64], NDArray[np.float64]],
-    second: tuple[NDArray[np.float64], NDArray[np.float64]],
-    horizon: float,
-) -> float:
-    """Return the mean distance between two Kaplan-Meier curves, ``int_0^tau |S_1 - S_2| dt / tau``, exactly.
+def cumulative_incidence(durations: NDArray[np.float64], types: NDArray[np.int64], code: int) -> Curve:
+    """Return the Aalen-Johansen curve ``F_k(t) = sum_{t_i <= t} S(t_i-) d_ki / n_i`` of one event type.
 
     Parameters
     ----------
-    first, second : (times, survival)
-        As `kaplan_meier` returns them; after its last time a curve stays where it is.
+    durations : array, shape (N,)
+        Time to the event, of whatever type, or to censoring.
+    types : array of int, shape (N,)
+        Event types, 0 = censored.
+    code : int
+        The type k.
+
+    Returns
+    -------
+    times : array, shape (M,)
+        Distinct durations, ascending.
+    incidence : array, shape (M,)
+        Probability that an event of this type has happened, from each of these times on; it is 0 before the first.
+
+    Notes
+    -----
+    Assumes that censoring is independent of the events; the types may depend on each other in any way. Ties are kept
+    as they are.
+
+    References
+    ----------
+    Aalen and Johansen (1978), An empirical transition matrix for non-homogeneous Markov chains based on censored
+    observations, https://www.jstor.org/stable/4615704.
+    """
+    times, survival = kaplan_meier(durations, types > 0)
+    events = np.bincount(np.searchsorted(times, durations), types == code, len(times))
+    before = np.concatenate([[1.0], survival[:-1]])
+    return times, np.cumsum(before * events / at_risk(durations, times))
+
+
+def restricted_mean(durations: NDArray[np.float64], happened: NDArray[np.bool_], horizon: float) -> tuple[float, float]:
+    """Return the restricted mean survival time ``int_0^tau S(t) dt`` and its standard error.
+
+    Parameters
+    ----------
+    durations : array, shape (N,)
+        Time to the event or to censoring.
+    happened : array of bool, shape (N,)
+        True if the event happened, False if censored.
+    horizon : float
+        tau, above 0 and not beyond the last follow-up unless that ends in an event.
+
+    Returns
+    -------
+    value : float
+        In units of time, from 0 to tau.
+    standard_error : float
+        Greenwood's: the root of ``sum_{t_i <= tau} (int_{t_i}^tau S dt)^2 d_i / (n_i (n_i - d_i))``.
+
+    Raises
+    ------
+    NotComputableError
+        If tau is not above 0, or lies beyond the follow-up, where the curve is not known.
+
+    Notes
+    -----
+    Assumes that censoring is independent of the event. The variance of ``min(T, tau)``, which some packages return
+    under this name, is that of one patient's time and not of the estimate.
+
+    References
+    ----------
+    Royston and Parmar (2013), Restricted mean survival time, doi:10.1186/1471-2288-13-152.
+    """
+    if horizon <= 0:
+        raise NotComputableError("a restricted mean needs a horizon above 0")
+    times, survival = kaplan_meier(durations, happened)
+    if horizon > known_until((times, survival)):
+        raise NotComputableError("the horizon lies beyond the last follow-up; take an earlier one")
+    inside = (times > 0) & (times < horizon)
+    edges = np.concatenate([[0.0], times[inside], [horizon]])
+    areas = np.diff(edges) * step((times, survival), edges[:-1], 1.0)
+    value = areas.sum()
+    n = at_risk(durations, times)
+    events = np.bincount(np.searchsorted(times, durations), happened, len(times))
+    counted = (events > 0) & (times < horizon) & (n > events)  # where all at risk die the area that remains is 0
+    remaining = value - np.concatenate([[0.0], np.cumsum(areas)])[np.searchsorted(edges, times[counted])]
+    n, events = n[counted], events[counted]
+    return float(value), float(np.sqrt((remaining**2 * events / (n * (n - events))).sum()))
+
+
+def censoring_curve(durations: NDArray[np.float64], happened: NDArray[np.bool_]) -> Curve:
+    """Return the reverse Kaplan-Meier curve: the probability of not yet being censored, as a step function.
+
+    Parameters
+    ----------
+    durations : array, shape (N,)
+        Time to the event or to censoring.
+    happened : array of bool, shape (N,)
+        True if the event happened, False if censored.
+
+    Returns
+    -------
+    times, uncensored : arrays, shape (M,)
+        As `kaplan_meier`. An event comes before a censoring at the same time, so that its patient is no longer at risk
+        of being censored.
+
+    References
+    ----------
+    Schemper and Smith (1996), A note on quantifying follow-up in studies of failure time,
+    doi:10.1016/0197-2456(96)00075-X.
+    """
+    times, index = np.unique(durations, return_inverse=True)
+    events = np.bincount(index, happened, len(times))
+    censored = np.bincount(index, ~happened, len(times))
+    return times, np.cumprod(1 - censored / np.maximum(at_risk(durations, times) - events, 1))
+
+
+def known_until(curve: Curve) -> float:
+    """Return the time until which a Kaplan-Meier curve is known: its last time, or for ever if it ends at 0."""
+    return np.inf if curve[1][-1] == 0 else float(curve[0][-1])
+
+
+def common_horizon(durations: NDArray[np.float64], sample: Curve, reference: Curve) -> float:
+    """Return a time until which two Kaplan-Meier curves are known and real patients are followed.
+
+    Parameters
+    ----------
+    durations : array, shape (N,)
+        Of the reference; the horizon is their 95th percentile at most.
+    sample, reference : (times, survival)
+        The two curves. One that ends above 0 sets a limit at its last time.
+
+    Returns
+    -------
+    float
+        In units of time, above 0.
+
+    Raises
+    ------
+    NotComputableError
+        If nearly nobody is followed for longer than 0.
+    """
+    tau = min(float(np.quantile(durations, HORIZON_QUANTILE)), known_until(sample), known_until(reference))
+    if tau <= 0:
+        raise NotComputableError("it needs follow-up, and nearly every duration is 0")
+    return tau
+
+
+def step_differences(first: Curve, second: Curve, horizon: float, start: float = 1.0) -> Curve:
+    """Return the differences ``first - second`` of two step functions and how long each lasts, from 0 to a horizon."""
+    starts = np.union1d(first[0], second[0])
+    starts = np.concatenate([[0.0], starts[(starts > 0) & (starts < horizon)]])
+    return step(first, starts, start) - step(second, starts, start), np.diff(np.append(starts, horizon))
+
+
+def area_between(first: Curve, second: Curve, horizon: float, start: float = 1.0) -> float:
+    """Return the mean distance between two curves, ``int_0^tau |S_1 - S_2| dt / tau``, exactly.
+
+    Parameters
+    ----------
+    first, second : (times, values)
+        As `kaplan_meier` and `cumulative_incidence` return them; after its last time a curve stays where it is.
     horizon : float
         tau, above 0.
+    start : float
+        Value of both before their first time.
 
     Returns
     -------
     float
         In [0, 1], 0 best.
     """
-    starts = np.union1d(first[0], second[0])
-    starts = np.concatenate([[0.0], starts[(starts > 0) & (starts < horizon)]])
-    widths = np.diff(np.append(starts, horizon))
-    heights = []
-    for times, survival in (first, second):
-        heights.append(np.concatenate([[1.0], survival])[np.searchsorted(times, starts, side="right")])
-    return float((np.abs(heights[0] - heights[1]) * widths).sum() / horizon)
+    differences, widths = step_differences(first, second, horizon, start)
+    return float((np.abs(differences) * widths).sum() / horizon)
 
 
 def km_area(synthetic: Cohort, holdout: Cohort) -> float:
@@ -123,82 +284,12 @@ def cens_area(synthetic: Cohort, holdout: Cohort) -> float:
     return _curve_distance(synthetic, holdout, reverse=True)
 
 
-def cindex_tstr(synthetic: Cohort, holdout: Cohort) -> float:
-    """Return the concordance on the holdout of a Cox model trained on the synthetic cohort.
-
-    A proportional hazards model (ridge penalty 0.1) of the event of any type on the static attributes and on the
-    channels' values at the first visit; those that are not categorical. Missing values become the training median.
-
-    Parameters
-    ----------
-    synthetic, holdout : Cohort
-        Under one schema. Give the train cohort as ``synthetic`` to learn what real data would give.
-
-    Returns
-    -------
-    float
-        Harrell's C in [0, 1], higher is better, 0.5 for no information.
-
-    Raises
-    ------
-    NotComputableError
-        If the schema has no terminal event or no covariate, if a cohort has too few events, or if the model does not
-        converge.
-
-    Notes
-    -----
-    Assumes that censoring is independent given the covariates.
-
-    References
-    ----------
-    Harrell et al. (1982), Evaluating the yield of medical tests, doi:10.1001/jama.1982.03320430047030.
-    """
-    for name, cohort in (("synthetic", synthetic), ("holdout", holdout)):
-        n_events = int(_outcome(cohort)[1].sum())
-        if n_events < FEWEST_EVENTS:
-            raise NotComputableError(f"the {name} cohort has {n_events} events; a Cox model needs {FEWEST_EVENTS}")
-    train, test = _covariates(synthetic), _covariates(holdout)
-    medians = {name: train[name].median() for name in train.columns if train[name].drop_nulls().n_unique() > 1}
-    if not medians:
-        raise NotComputableError("it needs covariates that vary, and the synthetic cohort has none")
-    train, test = (table.select(pl.col(name).fill_null(medians[name]) for name in medians) for table in (train, test))
-    durations, happened = _outcome(synthetic)
-    table = train.with_columns(pl.Series("(duration)", durations), pl.Series("(event)", happened)).to_pandas()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model = CoxPHFitter(penalizer=PENALIZER).fit(table, "(duration)", "(event)")
-    except ConvergenceError as error:
-        raise NotComputableError("the Cox model does not converge on the synthetic cohort") from error
-    risk = model.predict_log_partial_hazard(test.to_pandas()).to_numpy()
-    durations, happened = _outcome(holdout)
-    return float(concordance_index(durations, -risk, happened))
-
-
-def _outcome(cohort: Cohort) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return durations and whether the event happened, each of shape (N,)."""
-    if cohort.schema.terminal_event is None:
-        raise NotComputableError("it needs a terminal event, and the schema has none")
-    static = numeric_static(cohort)
-    return static["event.duration"].to_numpy(), static["event.type"].to_numpy() > 0
-
-
 def _curve_distance(synthetic: Cohort, holdout: Cohort, *, reverse: bool) -> float:
-    (made_end, made_event), (real_end, real_event) = _outcome(synthetic), _outcome(holdout)
+    (made_end, made_type), (real_end, real_type) = outcome(synthetic), outcome(holdout)
     horizon = float(np.quantile(real_end, HORIZON_QUANTILE))
     if horizon <= 0:
         raise NotComputableError("it needs follow-up, and nearly every duration of the holdout is 0")
-    made, real = kaplan_meier(made_end, made_event ^ reverse), kaplan_meier(real_end, real_event ^ reverse)
+    made, real = (
+        kaplan_meier(end, (kind > 0) ^ reverse) for end, kind in ((made_end, made_type), (real_end, real_type))
+    )
     return area_between(made, real, horizon)
-
-
-def _covariates(cohort: Cohort) -> pl.DataFrame:
-    """Return static attributes and the channels' values at the first visit, those with an order, N rows."""
-    schema = cohort.schema
-    static = numeric_static(cohort)
-    names = [f"static.{name}" for name, column in schema.static.items() if column.kind != "categorical"]
-    channels = ordered_channels(schema)
-    first = numeric_visits(cohort).group_by(schema.patient_id, maintain_order=True).first()
-    first = first.select(schema.patient_id, pl.col(channels).name.prefix("first."))
-    both = static.join(first, on=schema.patient_id, how="left", maintain_order="left")
-    return both.select(*names, *(f"first.{name}" for name in channels))

@@ -12,7 +12,8 @@ from longsynth.cohort.trajectory import numbers, patient_features, transition_fe
 from longsynth.evaluation.association import corr_visit, spearman
 from longsynth.evaluation.detection import detect_patient
 from longsynth.evaluation.marginal import ks_mean, tv_mean
-from longsynth.evaluation.survival import cindex_tstr, kaplan_meier, km_area
+from longsynth.evaluation.risk_model import cindex_tstr
+from longsynth.evaluation.survival import kaplan_meier, km_area
 from longsynth.evaluation.temporal import auto_lag1, corr_lag1
 from longsynth.evaluation.visit_process import gaps, ks_visits
 from longsynth.exceptions import NotComputableError

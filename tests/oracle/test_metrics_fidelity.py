@@ -26,7 +26,8 @@ from longsynth.evaluation.association import corr_static, corr_visit, mean_corre
 from longsynth.evaluation.detection import detect_patient, detect_transition
 from longsynth.evaluation.forecasting import r2_next_tstr
 from longsynth.evaluation.marginal import kolmogorov_smirnov, ks_mean, missing_mean, total_variation, tv_mean
-from longsynth.evaluation.survival import area_between, cens_area, cindex_tstr, kaplan_meier, km_area
+from longsynth.evaluation.risk_model import cindex_tstr
+from longsynth.evaluation.survival import area_between, cens_area, kaplan_meier, km_area
 from longsynth.evaluation.temporal import auto_lag1, corr_change, corr_lag1, icc_diff, intraclass_correlation, ks_slope
 from longsynth.evaluation.visit_process import ks_gap, ks_visits, rows_after_end
 from longsynth.schema.types import Channel, Schema, VisitTime
