@@ -16,6 +16,8 @@ Block = Literal[
 Level = Literal["static", "visit", "transition", "trajectory", "survival", "cohort"]
 Worse = Literal["higher", "lower", "both"]
 WHOLE = ""
+COLUMN_UNIT = "of the column"
+TIME_UNIT = "of time"
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class Metric:
     worse : {"higher", "lower", "both"}
         Which values are worse than those of a fresh real sample.
     unit : str or None
-        Of the value; None: a pure number.
+        Of the value; None: a pure number. `COLUMN_UNIT`: that of the column which a part names; `TIME_UNIT`: the
+        schema's time unit.
     is_costly : bool
         It trains a model or compares all pairs of patients; it is then computed on fewer splits and patients.
     by_stratum : bool
