@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from longsynth.cohort.cohort import Cohort
 from longsynth.cohort.trajectory import numeric_static, numeric_visits
+from longsynth.evaluation.base import WHOLE
 from longsynth.exceptions import NotComputableError
 from longsynth.schema.types import NUMERIC_KINDS, Schema
 
@@ -62,6 +63,32 @@ def level_columns(cohort: Cohort) -> dict[str, NDArray[np.float64]]:
         if column.kind not in NUMERIC_KINDS:
             columns[f"visits.{name}"] = observed(visits[name])
     return columns
+
+
+def patient_weights(cohort: Cohort, channel: str) -> NDArray[np.float64]:
+    """Return a weight for each observed value of a channel such that all patients weigh the same.
+
+    Returns
+    -------
+    array, shape (n observed,)
+        One over the number of observed values of the patient, in the order of `number_columns` and `level_columns`.
+    """
+    name = cohort.schema.patient_id
+    seen = cohort.visits.select(name, channel).drop_nulls(channel)
+    return seen.select((1.0 / pl.len()).over(name).alias("weight"))["weight"].to_numpy()
+
+
+def with_whole(values: dict[str, float], needed: str) -> dict[str, float]:
+    """Return the values by part together with their mean as `WHOLE`.
+
+    Raises
+    ------
+    NotComputableError
+        If there is none; the message says that a ``needed`` is missing.
+    """
+    if not values:
+        raise NotComputableError(f"it needs a {needed}, and the schema has none with a value in the real cohort")
+    return {WHOLE: float(np.mean(list(values.values()))), **values}
 
 
 def ordered_static(cohort: Cohort) -> pl.DataFrame:
