@@ -8,7 +8,17 @@ from lifelines import KaplanMeierFitter
 
 import longsynth as ls
 from longsynth.exceptions import ConfigError
-from longsynth.report.figures import COLOURS, draw_cohorts, save_figure
+from longsynth.report.figures import (
+    COLOURS,
+    draw_cohorts,
+    draw_correlations,
+    draw_lag_correlations,
+    draw_survival,
+    draw_trajectories,
+    draw_visits,
+    image,
+    save_figure,
+)
 from longsynth.schema.types import Channel, Schema, StaticColumn, VisitTime
 
 
@@ -22,7 +32,7 @@ def test_one_column_a_cohort_one_row_a_channel_and_survival_last(pbc):
     axes = np.array(figure.axes).reshape(3, 2)
     assert [axis.get_title() for axis in axes[0]] == ["all (312 patients)", "again (312 patients)"]
     assert [axis.get_ylabel() for axis in axes[:, 0]] == ["bili (mg/dL)", "albumin (g/dL)", "event-free share"]
-    assert [text.get_text() for text in axes[0, 0].get_legend().get_texts()] == ["trt = 0", "trt = 1"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["trt = 0", "trt = 1"]
     assert axes[0, 0].get_yscale() == "log"
     assert axes[1, 0].get_yscale() == "linear"
 
@@ -66,14 +76,109 @@ def test_arms_differ_in_colour_and_in_dashes(pbc):
     assert first.get_linestyle() != second.get_linestyle()
 
 
+def in_pairs(draw):
+    """A picture of two cohorts, drawn as one of cohorts by title."""
+    return lambda cohorts: draw(*list(cohorts.values())[:2])
+
+
+DRAWN = {
+    "cohorts": draw_cohorts,
+    "trajectories": draw_trajectories,
+    "survival": draw_survival,
+    "visits": draw_visits,
+    "correlations": in_pairs(draw_correlations),
+    "lag": in_pairs(draw_lag_correlations),
+}
+
+
 @pytest.mark.parametrize("name", awkward_cohorts())
 def test_awkward_cohorts_are_drawn_or_refused(name, tmp_path):
-    try:
-        figure = draw_cohorts({"real": awkward_cohorts()[name]})
-    except ConfigError as error:
-        assert "nothing" in str(error) or "neither" in str(error)
-        return
-    assert save_figure(figure, tmp_path / "picture.png").stat().st_size > 1000
+    cohort = awkward_cohorts()[name]
+    for draw in DRAWN.values():
+        try:
+            figure = draw({"real": cohort, "synthetic": cohort})
+        except ConfigError as error:
+            assert "nothing to draw" in str(error)
+            continue
+        assert figure.axes
+    if cohort.schema.terminal_event is not None:
+        assert save_figure(draw_cohorts({"real": cohort}), tmp_path / "picture.png").stat().st_size > 1000
+
+
+def test_numbers_at_risk_are_those_of_lifelines(pbc):
+    figure = draw_survival({"real": pbc, "again": pbc}, by="trt")
+    for arm, axes in enumerate(figure.axes):
+        patients = pbc.static.filter(pl.col("trt") == arm)
+        table = KaplanMeierFitter().fit(patients["futime"], patients["status"]).event_table
+        ticks = axes.get_xticks()
+        written = [int(text.get_text().replace(",", "")) for text in axes.texts if text.get_text()[0].isdigit()]
+        expected = [int((patients["futime"] >= tick).sum()) for tick in ticks]
+        assert written == expected * 2
+        assert expected[0] == table["at_risk"].iloc[0]
+        assert axes.get_title() == f"trt = {arm}"
+
+
+def test_heat_maps_show_correlations_between_and_within_patients(pbc):
+    half = pbc.select(pbc.static["patient_id"].to_list()[:156])
+    between, other, difference, within = (axes.images[0].get_array() for axes in draw_correlations(pbc, half).axes[:4])
+    means = pbc.visits.group_by("patient_id").agg(pl.col("bili", "albumin").mean())
+    place = list(pbc.schema.channels).index("bili"), list(pbc.schema.channels).index("albumin")
+    np.testing.assert_allclose(between[place], means.select(pl.corr("bili", "albumin", method="spearman")).item())
+    own = pl.col("bili", "albumin")
+    deviations = pbc.visits.filter(pl.len().over("patient_id") > 1).select(own - own.mean().over("patient_id"))
+    np.testing.assert_allclose(within[place], deviations.select(pl.corr("bili", "albumin", method="spearman")).item())
+    np.testing.assert_allclose(difference, other - between)
+
+
+def test_lag_heat_maps_pair_a_visit_with_the_next_one():
+    """``a`` repeats what ``b`` was one visit before."""
+    rng = np.random.default_rng(0)
+    n, length = 60, 5
+    schema = Schema(
+        visit_time=VisitTime(column="time"),
+        channels={"a": Channel(kind="continuous"), "b": Channel(kind="continuous")},
+    )
+    b = rng.normal(size=(n, length))
+    a = np.column_stack([rng.normal(size=n), b[:, :-1]])
+    patient = np.repeat(np.arange(n), length)
+    visits = {"patient_id": patient, "time": np.tile(np.arange(length), n), "a": a.ravel(), "b": b.ravel()}
+    cohort = ls.Cohort(pl.DataFrame({"patient_id": np.arange(n)}), pl.DataFrame(visits), schema=schema)
+    values = draw_lag_correlations(cohort, cohort).axes[0].images[0].get_array()
+    assert values[1, 0] == pytest.approx(1)  # from b to the next a
+    assert abs(values[0, 1]) < 0.2
+
+
+def test_visits_are_counted_and_shares_observed_shown(pbc):
+    counts, _, shares = draw_visits({"real": pbc, "half": pbc.select(pbc.static["patient_id"].to_list()[:156])}).axes
+    per_patient = pbc.visits.group_by("patient_id").len()["len"]
+    line = counts.lines[0]
+    at_five = line.get_ydata()[line.get_xdata() == 5].max()
+    assert at_five == pytest.approx((per_patient <= 5).mean())
+    names = [label.get_text() for label in shares.get_yticklabels()]
+    seen = 1 - pbc.visits["chol"].null_count() / pbc.n_visits
+    assert shares.lines[0].get_xdata()[names.index("chol")] == pytest.approx(seen)
+
+
+def test_a_name_is_text_and_never_a_formula_or_markup():
+    schema = Schema(
+        visit_time=VisitTime(column="time"),
+        static={"$arm$": StaticColumn(kind="binary", levels=("<a>", r"$\nonsense$"))},
+        channels={r"$\nonsense{ per <script>": Channel(kind="continuous")},
+    )
+    levels = pl.Series(["<a>", r"$\nonsense$"] * 15)
+    static = pl.DataFrame({"patient_id": np.arange(30), "$arm$": levels})
+    visits = {"patient_id": np.arange(30), "time": 0.0, r"$\nonsense{ per <script>": np.arange(30.0)}
+    cohort = ls.Cohort(static, pl.DataFrame(visits), schema=schema)
+    kind, content = image(draw_trajectories({"a $ and $": cohort}, by="$arm$"))
+    assert kind == "image/svg+xml"
+    assert b"<script" not in content
+
+
+def test_a_picture_of_very_many_points_is_sent_as_png(monkeypatch, pbc):
+    figure = draw_survival({"pbc": pbc})
+    assert image(figure)[0] == "image/svg+xml"
+    monkeypatch.setattr("longsynth.report.figures.style.MOST_SVG_BYTES", 1000)
+    assert image(figure)[1].startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])
@@ -87,5 +192,5 @@ def test_what_cannot_be_drawn_is_refused(pbc):
         with pytest.raises(ConfigError):
             draw_cohorts({"pbc": pbc}, **arguments)
     schema = plain_schema(visit_time=None, terminal_event=None, channels={})
-    with pytest.raises(ConfigError, match="neither"):
+    with pytest.raises(ConfigError, match="nothing to draw"):
         draw_cohorts({"bare": ls.Cohort(pl.DataFrame({"patient_id": [1], "age": [50.0], "arm": [1]}), schema=schema)})

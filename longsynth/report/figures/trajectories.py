@@ -1,28 +1,28 @@
-"""Pictures of cohorts side by side: trajectories as quantile ribbons, and Kaplan-Meier curves."""
+"""Trajectories of cohorts side by side, as quantile ribbons by group."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from longsynth.cohort.cohort import Cohort
-from longsynth.evaluation.survival import kaplan_meier
 from longsynth.exceptions import ConfigError
-from longsynth.schema.types import LEVEL_KINDS, Schema
+from longsynth.report.figures.style import GREY, check_groups, groups, legend_above, look, styled
+from longsynth.report.figures.survival import draw_panels
+from longsynth.schema.types import Schema
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito: safe for colour blindness
-DASHES = ("solid", "dashed", "dotted", "dashdot")
 N_TIME_BINS = 7
 FEWEST_IN_A_BIN = 10
 LOW, HIGH = 0.1, 0.9
 
 
+@styled
 def draw_cohorts(
     cohorts: Mapping[str, Cohort], *, by: str | None = None, channels: Sequence[str] | None = None
 ) -> Figure:
@@ -40,60 +40,73 @@ def draw_cohorts(
     Returns
     -------
     matplotlib.figure.Figure
-        Per channel and group the median (line) and the 10 % to 90 % range (ribbon) of the values seen in each of up to
-        seven time bins with equal numbers of visits; bins with fewer than ten values are left out. Kaplan-Meier curves
-        count every event type as the event.
+        The panels of `draw_trajectories`, and below them Kaplan-Meier curves, every event type counted as the event,
+        with the numbers of patients at risk.
 
     Raises
     ------
     ConfigError
         If there is nothing to draw, or ``by`` or a channel cannot be drawn.
     """
+    return _draw(cohorts, by, channels, with_events=next(iter(cohorts.values())).schema.terminal_event is not None)
+
+
+@styled
+def draw_trajectories(
+    cohorts: Mapping[str, Cohort], *, by: str | None = None, channels: Sequence[str] | None = None
+) -> Figure:
+    """Draw trajectories of cohorts beside each other: one column a cohort, one row a channel.
+
+    Parameters
+    ----------
+    cohorts, by, channels
+        As in `draw_cohorts`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Per channel and group the median (line) and the 10 % to 90 % range (ribbon) of the values seen in each of up to
+        seven time bins with equal numbers of visits; bins with fewer than ten values are left out.
+
+    Raises
+    ------
+    ConfigError
+        If there is no channel to draw, or ``by`` or a channel cannot be drawn.
+    """
+    return _draw(cohorts, by, channels, with_events=False)
+
+
+def _draw(
+    cohorts: Mapping[str, Cohort], by: str | None, channels: Sequence[str] | None, *, with_events: bool
+) -> Figure:
     first = next(iter(cohorts.values()))
     _check(first.schema, by, channels)
     chosen = list(channels) if channels is not None else _most_observed(first)
-    with_events = first.schema.terminal_event is not None
     n_rows = len(chosen) + with_events
     if not n_rows:
-        raise ConfigError("there is neither a continuous or count channel nor a terminal event to draw.")
-    figure = Figure(figsize=(1 + 3.4 * len(cohorts), 0.8 + 2.2 * n_rows), layout="constrained")
+        wanted = "no continuous or count channel" + (" and no terminal event" if first.schema.terminal_event else "")
+        raise ConfigError(f"there is nothing to draw: the schema has {wanted}.")
+    figure = Figure(figsize=(1 + 3.4 * len(cohorts), 0.8 + 2.2 * n_rows + 0.4 * with_events), layout="constrained")
     axes = figure.subplots(n_rows, len(cohorts), squeeze=False, sharey="row", sharex=True)
     edges = _time_edges(first)
     for column, (title, cohort) in enumerate(cohorts.items()):
-        axes[0, column].set_title(f"{title} ({cohort.n_patients:,} patients)", fontsize=10)
+        axes[0, column].set_title(f"{title} ({cohort.n_patients:,} patients)")
         for row, channel in enumerate(chosen):
             _ribbons(axes[row, column], cohort, channel, by, edges)
-        if with_events:
-            _survival_curves(axes[-1, column], cohort, by)
         axes[-1, column].set_xlabel(f"{first.schema.time_unit} since baseline")
     for row, channel in enumerate(chosen):
         _label_values(axes[row, 0], first, channel)
     if with_events:
-        axes[-1, 0].set_ylabel("event-free share")
-        axes[-1, 0].set_ylim(0, 1.02)
-    figure.suptitle("Line: median, ribbon: 10 % to 90 % of the values seen, bottom: Kaplan-Meier", fontsize=9)
+        draw_panels(axes[-1], [dict(groups(cohort, by)) for cohort in cohorts.values()], first.schema)
+    below = ", bottom: Kaplan-Meier" if with_events else ""
+    figure.suptitle(f"Line: median, ribbon: 10 % to 90 % of the values seen{below}", fontsize=9)
     if by is not None:
-        axes[0, 0].legend(fontsize=8, frameon=False)
+        legend_above(figure, axes[0, 0])
     return figure
 
 
-def save_figure(figure: Figure, path: str | Path) -> Path:
-    """Save a figure as PNG or SVG, by suffix; the same figure gives the same bytes.
-
-    Returns
-    -------
-    Path
-        The file.
-    """
-    path = Path(path)
-    with rc_context({"svg.hashsalt": "longsynth"}):
-        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
-    return path
-
-
 def _check(schema: Schema, by: str | None, channels: Sequence[str] | None) -> None:
-    if by is not None and (by not in schema.static or schema.static[by].kind not in LEVEL_KINDS):
-        raise ConfigError(f"`by` must name a binary, ordinal or categorical static attribute; {by!r} is none.")
+    check_groups(schema, by)
     for channel in channels or ():
         if channel not in schema.channels or schema.channels[channel].kind not in ("continuous", "count"):
             raise ConfigError(f"only continuous and count channels can be drawn; {channel!r} is none.")
@@ -112,22 +125,11 @@ def _time_edges(cohort: Cohort) -> np.ndarray:
     return np.unique(np.quantile(times, np.linspace(0, 1, N_TIME_BINS + 1)[1:-1]))
 
 
-def _groups(cohort: Cohort, by: str | None) -> Iterator[tuple[str | None, pl.DataFrame]]:
-    """Yield the label and the static rows of each group, in the order of the levels."""
-    if by is None:
-        yield None, cohort.static
-        return
-    for level in cohort.schema.static[by].levels or ():
-        same = pl.col(by) == level if isinstance(level, str) else pl.col(by).cast(pl.Float64) == float(level)
-        text = int(level) if isinstance(level, float) and level.is_integer() else level
-        yield f"{by} = {text}", cohort.static.filter(same)
-
-
 def _ribbons(axes: Axes, cohort: Cohort, channel: str, by: str | None, edges: np.ndarray) -> None:
     schema = cohort.schema
     time = schema.visit_time.column if schema.visit_time is not None else ""
     seen = cohort.visits.select(schema.patient_id, time, channel).drop_nulls()
-    for index, (label, patients) in enumerate(_groups(cohort, by)):
+    for index, (label, patients) in enumerate(groups(cohort, by)):
         visits = seen.join(patients, on=schema.patient_id, how="semi")
         times, values = (visits[name].cast(pl.Float64).to_numpy() for name in (time, channel))
         bins = np.searchsorted(edges, times)
@@ -137,9 +139,10 @@ def _ribbons(axes: Axes, cohort: Cohort, channel: str, by: str | None, edges: np
         low, middle, high = (
             [np.quantile(values[bins == number], share) for number in kept] for share in (LOW, 0.5, HIGH)
         )
-        colour = COLOURS[index % len(COLOURS)]
-        axes.fill_between(centres, low, high, color=colour, alpha=0.18, linewidth=0)
-        axes.plot(centres, middle, color=colour, linestyle=DASHES[index % len(DASHES)], label=label, marker=".")
+        line = look(index)
+        edge: dict[str, Any] = {"edgecolor": (line.colour, 0.6), "linestyle": line.dash, "linewidth": 0.7}
+        axes.fill_between(centres, low, high, facecolor=(line.colour, 0.15), **edge)
+        axes.plot(centres, middle, color=line.colour, linestyle=line.dash, label=label, marker=line.marker, ms=3.5)
 
 
 def _label_values(axes: Axes, cohort: Cohort, channel: str) -> None:
@@ -147,18 +150,10 @@ def _label_values(axes: Axes, cohort: Cohort, channel: str) -> None:
     unit = cohort.schema.channels[channel].unit
     axes.set_ylabel(channel if unit is None else f"{channel} ({unit})")
     values = cohort.visits[channel].drop_nulls().cast(pl.Float64).to_numpy()
-    if len(values) and values.min() > 0 and np.quantile(values, 0.95) > 4 * np.median(values):
+    if not any(np.size(line.get_xdata()) for line in axes.lines):
+        axes.text(0.5, 0.5, "too few values", transform=axes.transAxes, ha="center", va="center", color=GREY)
+    elif values.min() > 0 and np.quantile(values, 0.95) > 4 * np.median(values):
         axes.set_yscale("log")
-
-
-def _survival_curves(axes: Axes, cohort: Cohort, by: str | None) -> None:
-    event = cohort.schema.terminal_event
-    if event is None:
-        return
-    for index, (label, patients) in enumerate(_groups(cohort, by)):
-        durations = patients[event.duration].cast(pl.Float64).to_numpy()
-        times, surviving = kaplan_meier(durations, patients[event.event].to_numpy() > 0)
-        colour, dash = COLOURS[index % len(COLOURS)], DASHES[index % len(DASHES)]
-        axes.step(
-            np.append(0.0, times), np.append(1.0, surviving), where="post", color=colour, linestyle=dash, label=label
-        )
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
