@@ -18,13 +18,14 @@ from longsynth.privacy.records import Records, records_of
 from longsynth.registry import Registry
 
 __all__ = [
-    "ATTACKS", "PRESETS", "Attack", "Knowledge", "Outcome", "Release", "Trials", "attack", "joined", "not_assessed",
-    "prepare_release", "preset",
+    "ATTACKS", "PRESETS", "SIDES", "Attack", "Knowledge", "Outcome", "Release", "Trials", "attack", "joined",
+    "not_assessed", "prepare_release", "preset",
 ]  # fmt: skip
 
 Criterion = Literal["singling_out", "linkage", "inference", "membership", "duplicates"]
 Measure = Literal["rate", "score"]
 Side = Literal["members", "control"]
+SIDES: tuple[Side, Side] = ("members", "control")
 DEFAULT_TARGETS = 1000
 
 

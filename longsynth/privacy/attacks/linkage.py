@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longsynth.exceptions import NotComputableError
-from longsynth.privacy.base import Outcome, Release, Side, Trials, attack, joined, not_assessed
+from longsynth.privacy.base import SIDES, Outcome, Release, Side, Trials, attack, joined, not_assessed
 from longsynth.privacy.coded import Coded, Floats
 from longsynth.privacy.knowledge import Knowledge
 from longsynth.privacy.windows import Windows, chosen_starts, nearest_patients, patient_distances, windows_at
 from longsynth.seeding import stream
 
 CANDIDATES = 50
-SIDES: tuple[Side, Side] = ("members", "control")
 _NEAREST = 1
 _SAME = 1e6
 
