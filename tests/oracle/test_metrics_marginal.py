@@ -10,11 +10,18 @@ from scipy.stats import ks_2samp, norm, wasserstein_distance
 from longsynth.cohort.cohort import Cohort
 from longsynth.evaluation.base import WHOLE, Setting
 from longsynth.evaluation.marginal import kolmogorov_smirnov, ks_mean, quantile_table, total_variation, tv_mean
-from longsynth.evaluation.metrics.marginal import ks, ks_patient_weighted, tv, tv_patient_weighted, wasserstein
+from longsynth.evaluation.metrics.marginal import (
+    ks,
+    ks_patient_weighted,
+    tv,
+    tv_patient_weighted,
+    wasserstein,
+    wasserstein_iqr,
+)
 from longsynth.exceptions import NotComputableError
 from longsynth.schema.types import Channel, Schema, StaticColumn, VisitTime
 
-ALL = [ks, ks_patient_weighted, tv, tv_patient_weighted, wasserstein]
+ALL = [ks, ks_patient_weighted, tv, tv_patient_weighted, wasserstein, wasserstein_iqr]
 SETTING = Setting()
 
 
@@ -62,14 +69,16 @@ def test_patients_weigh_the_same_however_often_they_are_seen():
     assert ks(*cohorts, SETTING)["visits.x"] == tv(*cohorts, SETTING)["visits.y"] == pytest.approx(0.4)
 
 
-def test_wasserstein_is_the_shift_over_the_interquartile_range(pair):
+def test_wasserstein_is_scipys_and_the_size_of_a_shift(pair):
     made, real = pair
-    marker = real.visits["marker"].to_numpy()
-    iqr = np.subtract(*np.quantile(marker, [0.75, 0.25]))
-    expected = wasserstein_distance(made.visits["marker"].to_numpy(), marker) / iqr
-    assert wasserstein(made, real, SETTING)["visits.marker"] == pytest.approx(expected)
+    found = wasserstein(made, real, SETTING)
+    assert set(found) == {"static.age", "event.duration", "visits.marker", "visits.echo", "visits.count"}
+    assert found["visits.marker"] == wasserstein_distance(made.visits["marker"], real.visits["marker"])
     shifted = with_visits(real, real.visits.with_columns(marker=pl.col("marker") + 2))
-    assert wasserstein(shifted, real, SETTING)["visits.marker"] == pytest.approx(2 / iqr)
+    found = wasserstein(shifted, real, SETTING)
+    assert found == pytest.approx({**dict.fromkeys(found, 0), "visits.marker": 2})
+    iqr = np.subtract(*np.quantile(real.visits["marker"].to_numpy(), [0.75, 0.25]))
+    assert wasserstein_iqr(shifted, real, SETTING) == {WHOLE: pytest.approx(2 / iqr / len(found))}
 
 
 def test_wasserstein_of_a_wider_normal_is_the_closed_form():
@@ -79,10 +88,10 @@ def test_wasserstein_of_a_wider_normal_is_the_closed_form():
     cohorts = [
         Cohort(pl.DataFrame({"patient_id": ids, "x": spread * rng.normal(size=n)}), schema=schema) for spread in (2, 1)
     ]
-    exact = np.sqrt(2 / np.pi) / (2 * norm.ppf(0.75))  # E|2z - z| over the interquartile range of z
-    assert wasserstein(*cohorts, SETTING)[WHOLE] == pytest.approx(
-        exact, rel=0.035
-    )  # 3 standard errors
+    exact = np.sqrt(2 / np.pi)  # E|2z - z|
+    assert wasserstein(*cohorts, SETTING)["static.x"] == pytest.approx(exact, abs=3 * np.sqrt(5 * (1 - 2 / np.pi) / n))
+    exact /= 2 * norm.ppf(0.75)
+    assert wasserstein_iqr(*cohorts, SETTING)[WHOLE] == pytest.approx(exact, rel=0.035)  # 3 standard errors
 
 
 def test_counts_that_are_mostly_zero_are_measured_in_standard_deviations():
@@ -90,9 +99,9 @@ def test_counts_that_are_mostly_zero_are_measured_in_standard_deviations():
     values = np.array([0] * 9 + [3])
     table = pl.DataFrame({"patient_id": range(10), "x": values, "same": [7] * 10})
     other = table.with_columns(x=pl.Series(values[::-1] * 2), same=pl.lit(8))
-    found = wasserstein(Cohort(other, schema=schema), Cohort(table, schema=schema), SETTING)
-    assert found["static.x"] == pytest.approx(0.3 / values.std())
-    assert "static.same" not in found
+    cohorts = Cohort(other, schema=schema), Cohort(table, schema=schema)
+    assert wasserstein(*cohorts, SETTING) == pytest.approx({"static.x": 0.3, "static.same": 1})
+    assert wasserstein_iqr(*cohorts, SETTING)[WHOLE] == pytest.approx(0.3 / values.std())
 
 
 def test_time_and_patients_are_not_looked_at(pair):

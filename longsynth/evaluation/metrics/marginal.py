@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import wasserstein_distance
 
 from longsynth.cohort.cohort import Cohort
-from longsynth.evaluation.base import Setting, metric
+from longsynth.evaluation.base import COLUMN_UNIT, WHOLE, Setting, metric
 from longsynth.evaluation.columns import level_columns, number_columns, patient_weights, with_whole
 from longsynth.evaluation.marginal import Values, Weights, by_column, kolmogorov_smirnov, total_variation
 
@@ -146,15 +146,11 @@ def tv_patient_weighted(sample: Cohort, reference: Cohort, _setting: Setting) ->
     return with_whole(distances, "channel with levels")
 
 
-@metric(block="marginal", level="visit", title="Shift of numeric columns, in interquartile ranges", unit="IQR")
+@metric(block="marginal", level="visit", title="Shift of numeric columns", unit=COLUMN_UNIT)
 def wasserstein(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
-    """Return the Wasserstein distance of each numeric column over the reference's interquartile range, and the mean.
+    """Return the Wasserstein distance of each numeric column in its own unit, ``int_0^1 |F^-1(u) - G^-1(u)| du``.
 
-    ``W = int_0^1 |F^-1(u) - G^-1(u)| du / IQR``: by how much an average value must be moved. The standard deviation
-    takes the place of an interquartile range of 0; columns constant in the reference are left out.
-
-    Sees: values and durations that shift, by how much; times that are doubled, in the duration. Not: order in time,
-    which patient has which values.
+    Sees: values and durations that shift, by how much. Not: order in time, which patient has which values.
 
     Parameters
     ----------
@@ -164,30 +160,65 @@ def wasserstein(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[st
     Returns
     -------
     dict of str to float
-        The whole and each continuous, count and date column and the duration, visits pooled; at least 0, lower is
-        better. Columns without a value in the sample are left out (`ks` counts them as 1).
+        Each continuous, count and date column and the duration, visits pooled; at least 0, lower is better: by how
+        much an average value must be moved. No whole, since units differ; columns without a value in the sample are
+        left out (`ks` counts them as 1).
 
     Raises
     ------
     NotComputableError
-        If no numeric column varies in the reference.
-
-    Notes
-    -----
-    In clinical units it is this times the interquartile range: see `longsynth.evaluation.marginal.quantile_table`.
+        If no numeric column has a value in both.
 
     References
     ----------
     Ramdas, Garcia Trillos and Cuturi (2017), On Wasserstein two-sample testing, doi:10.3390/e19020047.
     """
+    shifts = _shifts(sample, reference)
+    with_whole(shifts, "numeric column")
+    return shifts
+
+
+@metric(block="marginal", level="visit", title="Mean shift of numeric columns, in interquartile ranges", unit="IQR")
+def wasserstein_iqr(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
+    """Return the mean over numeric columns of `wasserstein` divided by the interquartile range of the reference.
+
+    The standard deviation takes the place of an interquartile range of 0; columns constant in the reference are left
+    out.
+
+    Sees: values and durations that shift, by how much. Not: order in time, which patient has which values.
+
+    Parameters
+    ----------
+    sample, reference : Cohort
+        Under one schema.
+
+    Returns
+    -------
+    dict of str to float
+        The whole; at least 0, lower is better.
+
+    Raises
+    ------
+    NotComputableError
+        If no numeric column varies in the reference and has a value in the sample.
+
+    References
+    ----------
+    Ramdas, Garcia Trillos and Cuturi (2017), On Wasserstein two-sample testing, doi:10.3390/e19020047.
+    """
+    shifts, real = _shifts(sample, reference), number_columns(reference)
+    scales = {name: _scale(real[name]) for name in shifts}
+    relative = {name: shift / scales[name] for name, shift in shifts.items() if scales[name] > 0}
+    return {WHOLE: with_whole(relative, "numeric column that varies")[WHOLE]}
+
+
+def _shifts(sample: Cohort, reference: Cohort) -> dict[str, float]:
     made, real = number_columns(sample), number_columns(reference)
-    scales = {name: _scale(values) for name, values in real.items() if values.size and made[name].size}
-    shifts = {
-        name: float(wasserstein_distance(made[name] / scale, real[name] / scale))
-        for name, scale in scales.items()
-        if scale > 0
+    return {
+        name: float(wasserstein_distance(made[name], values))
+        for name, values in real.items()
+        if values.size and made[name].size
     }
-    return with_whole(shifts, "numeric column that varies")
 
 
 def _scale(values: Values) -> float:
