@@ -11,9 +11,9 @@ from longsynth.cohort.cohort import Cohort
 from longsynth.exceptions import NotComputableError
 from longsynth.privacy.coded import coded, scaling_of
 from longsynth.privacy.knowledge import Knowledge
-from longsynth.privacy.predicates import all_stretches, fitting, patients_of, terms_of
+from longsynth.privacy.predicates import fitting, patients_of, terms_of
 from longsynth.privacy.records import records_of
-from longsynth.privacy.windows import chosen_starts
+from longsynth.privacy.windows import all_stretches, chosen_starts
 from longsynth.seeding import stream
 
 MOST_PATIENTS = 1000

@@ -81,12 +81,6 @@ def terms_of(coded: Coded, first: int, knowledge: Knowledge, static: NDArray[np.
     return [term for term in terms if term.value != np.float32(NOT_OBSERVED)]
 
 
-def all_stretches(coded: Coded, k: int) -> NDArray[np.int64]:
-    """Return the first visit of each stretch of k visits of one patient, sorted by patient."""
-    n = len(coded.time) - k + 1
-    return np.flatnonzero(coded.patient[: max(n, 0)] == coded.patient[k - 1 :])
-
-
 def fitting(coded: Coded, stretches: NDArray[np.int64], terms: Sequence[Term]) -> NDArray[np.int64]:
     """Return the stretches that fulfil all of some conditions, from among ``stretches``."""
     for term in terms:

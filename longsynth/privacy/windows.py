@@ -181,12 +181,10 @@ def patient_distances(windows: Windows, coded: Coded) -> Floats:
     """
     if not windows.n_terms:
         raise ValueError("windows without a value, a time or a static attribute have no distance")
-    n, n_patients = len(windows.patient), coded.records.n_patients
-    result = np.zeros((n, n_patients), dtype=np.float32)
-    rows = max(1, _BLOCK // max(len(coded.time), n_patients))
-    for block in (slice(i, i + rows) for i in range(0, n, rows)):
+    result = np.zeros((len(windows.patient), coded.records.n_patients), dtype=np.float32)
+    for block in _blocks(len(result), max(len(coded.time), coded.records.n_patients)):
         if windows.values.shape[1]:
-            _add_visits(result[block], windows, block, coded)
+            result[block] = _least_by_patient(_totals(windows, block, coded), windows, coded)
         for i, column in enumerate(windows.static_columns):
             result[block] += _apart(coded.static[column], windows.static[block, i])
     return np.minimum(result / np.float32(windows.n_terms), np.float32(1))
@@ -217,17 +215,69 @@ def nearest_patients(distances: Floats, m: int, rng: np.random.Generator) -> NDA
     return nearest
 
 
-def _add_visits(result: Floats, windows: Windows, block: slice, coded: Coded) -> None:
-    """Add to ``result`` (rows, N) the least sum of differences over each patient's windows."""
+def nearest_stretches(
+    windows: Windows, coded: Coded, allowed: list[NDArray[np.int64]], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return the stretch of k visits nearest to each of n windows, ties broken at random.
+
+    Parameters
+    ----------
+    windows : Windows
+        n windows.
+    coded : Coded
+        Whose stretches.
+    allowed : list of ndarray of int
+        One or more choices of stretches, each by first visit, none empty.
+    rng : numpy.random.Generator
+        For ties.
+
+    Returns
+    -------
+    ndarray of int, shape (len(allowed), n)
+        First visits.
+    """
+    nearest = np.empty((len(allowed), len(windows.patient)), dtype=np.int64)
+    for block in _blocks(len(windows.patient), len(coded.time)):
+        total = _totals(windows, block, coded)
+        patient = coded.patient[: total.shape[1]]
+        for i, column in enumerate(windows.static_columns):
+            total += _apart(coded.static[column], windows.static[block, i])[:, patient]
+        for chosen, stretches in zip(nearest[:, block], allowed, strict=True):
+            apart = total[:, stretches]
+            least = apart.min(axis=1) + np.float32(windows.n_terms / _SAME)
+            for i, row in enumerate(apart):
+                chosen[i] = stretches[rng.choice(np.flatnonzero(row <= least[i]))]
+    return nearest
+
+
+def all_stretches(coded: Coded, k: int) -> NDArray[np.int64]:
+    """Return the first visit of each stretch of k visits of one patient, sorted by patient."""
+    n = len(coded.time) - k + 1
+    return np.flatnonzero(coded.patient[: max(n, 0)] == coded.patient[k - 1 :])
+
+
+def _blocks(n: int, width: int) -> list[slice]:
+    """Return slices of n rows such that so many numbers a row fit into fast memory."""
+    rows = max(1, _BLOCK // max(width, 1))
+    return [slice(i, min(i + rows, n)) for i in range(0, n, rows)]
+
+
+def _least_by_patient(total: Floats, windows: Windows, coded: Coded) -> Floats:
+    """Return the least total over each patient's stretches, all terms for patients without one; (rows, N)."""
+    k = windows.values.shape[1]
+    result = np.full((len(total), coded.records.n_patients), windows.n_terms, dtype=np.float32)
+    long_enough = coded.records.n_visits >= k
+    if long_enough.any():
+        total[:, coded.patient[: total.shape[1]] != coded.patient[k - 1 :]] = windows.n_terms
+        result[:, long_enough] = np.minimum.reduceat(total, coded.records.start[:-1][long_enough], axis=1)
+    return result
+
+
+def _totals(windows: Windows, block: slice, coded: Coded) -> Floats:
+    """Return the sum of differences in values and times for each visit as the first one, (rows, V - k + 1)."""
     values = windows.values[block]
     n, k, _ = values.shape
-    n_starts = len(coded.time) - k + 1
-    start, n_visits = coded.records.start, coded.records.n_visits
-    n_terms = values.shape[1] * values.shape[2] + (0 if windows.gaps is None else k - 1) + (windows.time is not None)
-    long_enough = n_visits >= k
-    result[:, ~long_enough] = windows.n_terms
-    if not long_enough.any():
-        return
+    n_starts = max(len(coded.time) - k + 1, 0)
     total = np.zeros((n, n_starts), dtype=np.float32)
     for t in range(k):
         for i, channel in enumerate(windows.channels):
@@ -236,9 +286,7 @@ def _add_visits(result: Floats, windows: Windows, block: slice, coded: Coded) ->
             total += _apart(coded.gap[t : t + n_starts], windows.gaps[block, t])
     if windows.time is not None:
         total += _apart(coded.time[:n_starts], windows.time[block])
-    crosses = coded.patient[:n_starts] != coded.patient[k - 1 :]
-    total[:, crosses] = n_terms
-    result[:, long_enough] = np.minimum.reduceat(total, start[:-1][long_enough], axis=1)
+    return total
 
 
 def _apart(column: Floats, known: Floats) -> Floats:

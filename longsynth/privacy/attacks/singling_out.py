@@ -12,8 +12,8 @@ from longsynth.exceptions import NotComputableError
 from longsynth.privacy.base import SIDES, Outcome, Release, Side, Trials, attack, joined
 from longsynth.privacy.coded import NOT_OBSERVED, Coded
 from longsynth.privacy.knowledge import Knowledge
-from longsynth.privacy.predicates import Term, all_stretches, fitting, patients_of, terms_of
-from longsynth.privacy.windows import chosen_starts
+from longsynth.privacy.predicates import Term, fitting, patients_of, terms_of
+from longsynth.privacy.windows import all_stretches, chosen_starts
 from longsynth.seeding import stream
 
 SMALLEST_INVERSE_WEIGHT = 2
