@@ -64,8 +64,8 @@ def kaplan_meier(durations: NDArray[np.float64], happened: NDArray[np.bool_]) ->
     doi:10.1080/01621459.1958.10501452.
     """
     times, index = np.unique(durations, return_inverse=True)
-    events = np.bincount(index, happened.astype(np.float64), len(times))
-    return times, np.cumprod(1 - events / at_risk(durations, times))
+    events = np.bincount(index, happened, len(times))
+    return times, np.cumprod(1 - events / at_risk(durations, times), dtype=np.float64)
 
 
 def cumulative_incidence(durations: NDArray[np.float64], types: NDArray[np.int64], code: int) -> Curve:
@@ -177,7 +177,8 @@ def censoring_curve(durations: NDArray[np.float64], happened: NDArray[np.bool_])
     times, index = np.unique(durations, return_inverse=True)
     events = np.bincount(index, happened, len(times))
     censored = np.bincount(index, ~happened, len(times))
-    return times, np.cumprod(1 - censored / np.maximum(at_risk(durations, times) - events, 1))
+    at_risk_of_it = np.maximum(at_risk(durations, times) - events, 1)
+    return times, np.cumprod(1 - censored / at_risk_of_it, dtype=np.float64)
 
 
 def known_until(curve: Curve) -> float:

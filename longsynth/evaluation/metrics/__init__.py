@@ -1,5 +1,5 @@
 """The registered metrics, one file a subject; importing this package registers all of them."""
 
-from longsynth.evaluation.metrics import detection, marginal
+from longsynth.evaluation.metrics import competing, detection, marginal, rmst, survival
 
-__all__ = ["detection", "marginal"]
+__all__ = ["competing", "detection", "marginal", "rmst", "survival"]
