@@ -122,6 +122,137 @@ def corr_static(synthetic: Cohort, holdout: Cohort) -> float:
     return mean_correlation_error(correlations[0], correlations[1])
 
 
+def correlations(first: Matrix, second: Matrix) -> Matrix:
+    """Return Pearson correlations between the columns of two tables, each over the rows where both are observed.
+
+    Parameters
+    ----------
+    first, second : array, shape (n, A) and (n, B)
+        NaN where missing.
+
+    Returns
+    -------
+    array, shape (A, B)
+        In [-1, 1]; NaN where fewer than 20 rows have both values, or one of the two columns is constant there.
+    """
+    x, y = _centred(first), _centred(second)
+    in_x, in_y = ((~np.isnan(table)).astype(np.float64) for table in (first, second))
+    n = in_x.T @ in_y
+    with np.errstate(divide="ignore", invalid="ignore"):
+        x_sum, y_sum = x.T @ in_y, in_x.T @ y
+        covariance = x.T @ y - x_sum * y_sum / n
+        x_spread = _spread((x**2).T @ in_y, x_sum, n)
+        y_spread = _spread(in_x.T @ y**2, y_sum, n)
+        found = covariance / np.sqrt(x_spread * y_spread)
+    return np.where(n >= FEWEST_PAIRS, np.clip(found, -1, 1), np.nan)
+
+
+def correlation_ratios(levels: NDArray[np.float64], values: Matrix) -> NDArray[np.float64]:
+    """Return the correlation ratio of each column given the levels, ``eta = sqrt(between / total sum of squares)``.
+
+    Parameters
+    ----------
+    levels : array, shape (n,)
+        NaN where missing.
+    values : array, shape (n, A)
+        NaN where missing.
+
+    Returns
+    -------
+    array, shape (A,)
+        In [0, 1], over the rows where both are observed; NaN where they are fewer than 20, or one of the two does
+        not vary there.
+    """
+    known = ~np.isnan(levels)
+    x, observed = _centred(values[known]), ~np.isnan(values[known])
+    _, codes = np.unique(levels[known], return_inverse=True)
+    n_levels = int(codes.max(initial=-1)) + 1
+    counts = np.array([np.bincount(codes, column, n_levels) for column in observed.T]).reshape(-1, n_levels)
+    sums = np.array([np.bincount(codes, column, n_levels) for column in x.T]).reshape(-1, n_levels)
+    n, total = counts.sum(axis=1), sums.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = np.where(counts > 0, sums**2 / counts, 0).sum(axis=1) - total**2 / n
+        ratios = np.sqrt(np.clip(between / _spread((x**2).sum(axis=0), total, n), 0, 1))
+    varies = (n >= FEWEST_PAIRS) & ((counts > 0).sum(axis=1) > 1)
+    return np.where(varies, ratios, np.nan)
+
+
+def cramers_v(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Return Cramér's V of two columns of levels with Bergsma's correction of its bias.
+
+    ``V = sqrt(max(0, chi2 / n - (r-1)(c-1) / (n-1)) / min(r' - 1, c' - 1))`` with ``r' = r - (r-1)^2 / (n-1)``.
+
+    Parameters
+    ----------
+    first, second : array, shape (n,)
+        NaN where missing.
+
+    Returns
+    -------
+    float
+        In [0, 1], over the rows where both are observed; NaN where they are fewer than 20, or one of the two does
+        not vary there.
+
+    References
+    ----------
+    Bergsma (2013), A bias-correction for Cramér's V and Tschuprow's T, doi:10.1016/j.jkss.2012.10.002.
+    """
+    both = ~(np.isnan(first) | np.isnan(second))
+    n = int(both.sum())
+    codes = [np.unique(levels[both], return_inverse=True)[1] for levels in (first, second)]
+    r, c = (int(code.max(initial=-1)) + 1 for code in codes)
+    if n < FEWEST_PAIRS or min(r, c) < 2:
+        return float("nan")
+    counts = np.bincount(codes[0] * c + codes[1], minlength=r * c).reshape(r, c)
+    expected = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0) / n
+    phi2 = ((counts - expected) ** 2 / expected).sum() / n
+    phi2 = max(0.0, phi2 - (r - 1) * (c - 1) / (n - 1))
+    largest = min(r - (r - 1) ** 2 / (n - 1), c - (c - 1) ** 2 / (n - 1)) - 1
+    return float(min(1.0, np.sqrt(phi2 / largest))) if largest > 0 else float("nan")
+
+
+def associations(ordered: Matrix, levels: Matrix) -> Matrix:
+    """Return the association of all pairs of columns, by their kinds.
+
+    Two ordered columns: Spearman's correlation, ranks taken over all observed values of a column. Two columns of
+    levels: Cramér's V. One of each: the correlation ratio of the ranks.
+
+    Parameters
+    ----------
+    ordered, levels : array, shape (n, A) and (n, B)
+        NaN where missing.
+
+    Returns
+    -------
+    array, shape (A + B, A + B)
+        Symmetric; NaN where a pair has no value.
+    """
+    n_ordered, n_levels = ordered.shape[1], levels.shape[1]
+    found = np.full((n_ordered + n_levels,) * 2, np.nan)
+    ranks = rankdata(ordered, axis=0, nan_policy="omit") if ordered.size else ordered
+    found[:n_ordered, :n_ordered] = correlations(ranks, ranks)
+    for j in range(n_levels):
+        ratios = correlation_ratios(levels[:, j], ranks)
+        found[n_ordered + j, :n_ordered] = found[:n_ordered, n_ordered + j] = ratios
+        for k in range(j):
+            v = cramers_v(levels[:, j], levels[:, k])
+            found[n_ordered + j, n_ordered + k] = found[n_ordered + k, n_ordered + j] = v
+    return found
+
+
+def _centred(table: Matrix) -> Matrix:
+    """Return a table with the mean of each column taken off and 0 where missing, which keeps sums of squares exact."""
+    known = ~np.isnan(table)
+    filled = np.where(known, table, 0)
+    return np.where(known, filled - filled.sum(axis=0) / np.maximum(known.sum(axis=0), 1), 0)
+
+
+def _spread(squares: Matrix, sums: Matrix, n: Matrix) -> Matrix:
+    """Return sums of squares about the mean; NaN where they are rounding errors of a constant."""
+    spread = squares - sums**2 / n
+    return np.where(spread > 1e-9 * squares, spread, np.nan)
+
+
 def _array(table: pl.DataFrame) -> Matrix:
     return table.cast(pl.Float64).to_numpy()
 

@@ -9,7 +9,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from longsynth.cohort.cohort import Cohort
-from longsynth.cohort.trajectory import numeric_static, numeric_visits
 from longsynth.evaluation.base import WHOLE
 from longsynth.evaluation.columns import level_columns, number_columns, with_whole
 from longsynth.exceptions import NotComputableError
@@ -182,10 +181,10 @@ def missing_mean(synthetic: Cohort, holdout: Cohort) -> float:
     NotComputableError
         If the schema has neither static attributes nor channels.
     """
-    shares = [_missing_shares(cohort) for cohort in (synthetic, holdout)]
-    if not shares[0].size:
+    made, real = missing_shares(synthetic), missing_shares(holdout)
+    if not real:
         raise NotComputableError("it needs a column, and the schema has neither static attributes nor channels")
-    return float(np.abs(shares[0] - shares[1]).mean())
+    return float(np.mean([abs(made[name] - share) for name, share in real.items()]))
 
 
 def by_column(sample: Columns, reference: Columns, distance: Distance) -> dict[str, float]:
@@ -209,9 +208,11 @@ def _unit(column: str, schema: Schema) -> str | None:
     return "days since 1970-01-01" if found.kind == "date" else found.unit
 
 
-def _missing_shares(cohort: Cohort) -> NDArray[np.float64]:
-    """Return the share of missing values, shape (S + C,); 1 for channels of a cohort without visits."""
-    static = numeric_static(cohort).select(f"static.{name}" for name in cohort.schema.static)
-    channels = numeric_visits(cohort).select(list(cohort.schema.channels))
-    columns = [*static, *channels]
-    return np.array([column.null_count() / len(column) if len(column) else 1.0 for column in columns])
+def missing_shares(cohort: Cohort) -> dict[str, float]:
+    """Return the share of missing values of each static attribute and channel; 1 for channels without any visit."""
+    tables = (("static", cohort.static, cohort.schema.static), ("visits", cohort.visits, cohort.schema.channels))
+    return {
+        f"{table}.{name}": frame[name].null_count() / frame.height if frame.height else 1.0
+        for table, frame, columns in tables
+        for name in columns
+    }

@@ -1,5 +1,5 @@
 """The registered metrics, one file a subject; importing this package registers all of them."""
 
-from longsynth.evaluation.metrics import competing, detection, marginal, rmst, survival
+from longsynth.evaluation.metrics import association, competing, detection, marginal, missingness, rmst, survival
 
-__all__ = ["competing", "detection", "marginal", "rmst", "survival"]
+__all__ = ["association", "competing", "detection", "marginal", "missingness", "rmst", "survival"]
