@@ -23,7 +23,7 @@ __all__ = [
 ]  # fmt: skip
 
 Criterion = Literal["singling_out", "linkage", "inference", "membership", "duplicates"]
-Measure = Literal["rate", "score"]
+Measure = Literal["rate", "score", "closeness"]
 Side = Literal["members", "control"]
 SIDES: tuple[Side, Side] = ("members", "control")
 DEFAULT_TARGETS = 1000
@@ -138,7 +138,7 @@ class Trials:
     ----------
     success : ndarray of float, shape (n,)
         1 where the attacker was right, else 0; for an outcome measured by scores, the score: higher = more likely a
-        member.
+        member; for one measured by closeness, the chance that a fresh synthetic patient comes as close.
     target : ndarray of int, shape (n,)
         The patient behind each: a row of the side's records, or for predicates of the synthetic draw. Trials of one
         patient are one cluster.
@@ -170,8 +170,8 @@ class Outcome:
         Success rate of an attacker who ignores whom the release resembles (guesses at random, or the most common).
     direct : float or None
         Success rate of an attacker without the release who uses only what is known of the target.
-    measure : {"rate", "score"}
-        Whether ``success`` is 0 or 1, or a score.
+    measure : {"rate", "score", "closeness"}
+        Whether ``success`` is 0 or 1, a score, or a p-value.
     reason : str or None
         Why it was not assessed; there are then no trials.
     """

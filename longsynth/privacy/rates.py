@@ -229,8 +229,15 @@ def pooled(draws: Sequence[Estimate], together: Estimate) -> Estimate:
 
 
 def p_value(spread: Floats) -> float:
-    """Return the one-sided p-value of no residual risk, from the resampled risk."""
-    return float((np.sum(spread <= 0) + 1) / (len(spread) + 1))
+    """Return the one-sided p-value of no residual risk: the share of resampled risks that are not above zero.
+
+    Where none is, the p-value lies below what so many resamples can show, and the normal tail says how far.
+    """
+    smallest = 1 / (len(spread) + 1)
+    n_below = int(np.sum(spread <= 0))
+    if n_below:
+        return (n_below + 1) * smallest
+    return min(smallest, float(norm.sf(spread.mean() / spread.std())))
 
 
 def holm(p_values: Floats) -> Floats:

@@ -38,7 +38,7 @@ def test_newcombe_gives_the_published_intervals(hits, n, others, m, low, high):
 def test_the_resampled_rate_is_jeffreys_posterior_of_a_rate():
     spread = rates.resampled_rate(np.repeat([1.0, 0.0], [3, 37]), np.random.default_rng(0))
     posterior = beta(3.5, 37.5)
-    # Standard error of a quantile of 4,000 resamples: sqrt(q (1 - q) / 4000) / density.
+    # Standard error of a quantile of n resamples: sqrt(q (1 - q) / n) / density.
     for q in (0.025, 0.5, 0.975):
         at = posterior.ppf(q)
         error = np.sqrt(q * (1 - q) / len(spread)) / posterior.pdf(at)
@@ -75,7 +75,7 @@ def test_the_interval_of_the_residual_risk_covers_it(n, m, p, q):
 
 def test_the_interval_over_clusters_covers_the_risk():
     """Five attempts a patient, whose chances differ from patient to patient: ignoring that would cover far less."""
-    rng, repeats = np.random.default_rng(2), 400
+    rng, repeats = np.random.default_rng(2), 300
 
     def patients(n: int, rate: float) -> np.ndarray:
         chance = rng.beta(rate, 1 - rate, n)  # intraclass correlation 1/2
