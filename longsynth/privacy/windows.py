@@ -65,6 +65,28 @@ class Windows:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Among which stretches the nearest one is looked for.
+
+    Attributes
+    ----------
+    stretches : ndarray of int
+        By first visit, one or more.
+    hidden : int or None
+        A static column that does not count.
+    """
+
+    stretches: NDArray[np.int64]
+    hidden: int | None = None
+
+    def penalty(self, n: int) -> Floats:
+        """Return 0 for the stretches and infinity for all others, shape (n,)."""
+        penalty = np.full(n, np.inf, dtype=np.float32)
+        penalty[self.stretches] = 0
+        return penalty
+
+
 def chosen_starts(
     n_visits: NDArray[np.int64], length: int, which: Which, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -216,7 +238,7 @@ def nearest_patients(distances: Floats, m: int, rng: np.random.Generator) -> NDA
 
 
 def nearest_stretches(
-    windows: Windows, coded: Coded, allowed: list[NDArray[np.int64]], rng: np.random.Generator
+    windows: Windows, coded: Coded, choices: list[Choice], rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Return the stretch of k visits nearest to each of n windows, ties broken at random.
 
@@ -226,27 +248,30 @@ def nearest_stretches(
         n windows.
     coded : Coded
         Whose stretches.
-    allowed : list of ndarray of int
-        One or more choices of stretches, each by first visit, none empty.
+    choices : list of Choice
+        Among which stretches, once or more often.
     rng : numpy.random.Generator
         For ties.
 
     Returns
     -------
-    ndarray of int, shape (len(allowed), n)
+    ndarray of int, shape (len(choices), n)
         First visits.
     """
-    nearest = np.empty((len(allowed), len(windows.patient)), dtype=np.int64)
+    nearest = np.empty((len(choices), len(windows.patient)), dtype=np.int64)
     for block in _blocks(len(windows.patient), len(coded.time)):
         total = _totals(windows, block, coded)
+        static = [_apart(coded.static[j], windows.static[block, i]) for i, j in enumerate(windows.static_columns)]
         patient = coded.patient[: total.shape[1]]
-        for i, column in enumerate(windows.static_columns):
-            total += _apart(coded.static[column], windows.static[block, i])[:, patient]
-        for chosen, stretches in zip(nearest[:, block], allowed, strict=True):
-            apart = total[:, stretches]
+        for chosen, choice in zip(nearest[:, block], choices, strict=True):
+            apart = total + choice.penalty(total.shape[1])
+            known = [one for one, column in zip(static, windows.static_columns, strict=True) if column != choice.hidden]
+            if known:
+                apart += np.stack(known).sum(axis=0)[:, patient]
             least = apart.min(axis=1) + np.float32(windows.n_terms / _SAME)
             for i, row in enumerate(apart):
-                chosen[i] = stretches[rng.choice(np.flatnonzero(row <= least[i]))]
+                ties = np.flatnonzero(row <= least[i])
+                chosen[i] = ties[rng.integers(len(ties))]
     return nearest
 
 
