@@ -204,10 +204,10 @@ def test_a_column_made_constant_is_no_good_score(pair):
         assert metric(constant, real, SETTING)["visits.marker"] > metric(made, real, SETTING)["visits.marker"]
 
 
-@pytest.mark.parametrize("metric", ALL, ids=lambda metric: metric.__name__)
-def test_awkward_cohorts_are_like_themselves_or_have_a_reason(metric):
+def test_awkward_cohorts_are_like_themselves_or_have_a_reason():
     for cohort in awkward_cohorts().values():
-        try:
-            assert set(metric(cohort, cohort, SETTING).values()) == {0.0}
-        except NotComputableError as error:
-            assert str(error)
+        for metric in ALL:
+            try:
+                assert set(metric(cohort, cohort, SETTING).values()) == {0.0}
+            except NotComputableError as error:
+                assert str(error)

@@ -114,13 +114,13 @@ def test_time_and_patients_are_not_looked_at(pair):
         assert metric(dealt_across_patients(made), real, SETTING) == pytest.approx(metric(made, real, SETTING))
 
 
-@pytest.mark.parametrize("metric", ALL, ids=lambda metric: metric.__name__)
-def test_awkward_cohorts_have_finite_values_or_a_reason(metric):
+def test_awkward_cohorts_have_finite_values_or_a_reason():
     for cohort in awkward_cohorts().values():
-        try:
-            assert set(metric(cohort, cohort, SETTING).values()) == {0.0}
-        except NotComputableError as error:
-            assert "it needs a" in str(error)
+        for metric in ALL:
+            try:
+                assert set(metric(cohort, cohort, SETTING).values()) == {0.0}
+            except NotComputableError as error:
+                assert "it needs a" in str(error)
 
 
 def test_a_column_without_values_is_no_good_score(pair):

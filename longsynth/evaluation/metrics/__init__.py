@@ -1,5 +1,14 @@
 """The registered metrics, one file a subject; importing this package registers all of them."""
 
-from longsynth.evaluation.metrics import association, competing, detection, marginal, missingness, rmst, survival
+from longsynth.evaluation.metrics import (
+    association,
+    competing,
+    detection,
+    distance,
+    marginal,
+    missingness,
+    rmst,
+    survival,
+)
 
-__all__ = ["association", "competing", "detection", "marginal", "missingness", "rmst", "survival"]
+__all__ = ["association", "competing", "detection", "distance", "marginal", "missingness", "rmst", "survival"]
