@@ -7,15 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from longsynth.evaluation.risk_sets import RiskSets
 from longsynth.exceptions import NotComputableError
 
 Floats = NDArray[np.float64]
-Positions = NDArray[np.intp]
 MOST_STEPS = 60
 MOST_HALVINGS = 30
 PRECISION = 1e-11
 LARGEST_ERROR = 1e3
 LARGEST_LOG_HAZARD = 300.0
+SMALLEST_SPREAD = 1e-12
 
 
 @dataclass(frozen=True)
@@ -86,90 +87,138 @@ def fit_cox(
         raise NotComputableError("a Cox model needs events, and there are none")
     centre = covariates.mean(axis=0)
     scale = covariates.std(axis=0, ddof=1) if len(covariates) > 1 else np.zeros_like(centre)
-    if not (scale > 1e-12 * np.abs(centre)).all():
+    if not (scale > SMALLEST_SPREAD * np.abs(centre)).all():
         raise NotComputableError("a Cox model needs covariates that vary")
-    likelihood = _PartialLikelihood((covariates - centre) / scale, stop, happened, start, ridge * len(covariates))
+    likelihood = _PartialLikelihood(
+        (covariates - centre) / scale, RiskSets(stop, happened, start), ridge * len(covariates)
+    )
     beta, information = _maximise(likelihood)
     variance = _variances(information)
-    hazard = np.cumsum(likelihood.n_deaths / likelihood.risk(np.exp(likelihood.x @ beta)))
-    return CoxFit(beta / scale, np.sqrt(variance) / scale, centre, likelihood.times, hazard)
+    deaths = likelihood.sets.of_dying(np.ones(len(stop)))
+    hazard = np.cumsum(deaths / likelihood.sets.at_risk(np.exp(likelihood.x @ beta)))
+    return CoxFit(beta / scale, np.sqrt(variance) / scale, centre, likelihood.sets.times, hazard)
+
+
+def fit_cox_each(
+    covariates: Floats, stop: Floats, happened: NDArray[np.bool_], start: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """Fit a proportional hazards model to each covariate alone, to all of them at once.
+
+    Parameters
+    ----------
+    covariates : array, shape (N, P)
+        As `fit_cox` takes them; NaN where missing, which leaves the row out of the model of this covariate.
+    stop, happened, start : arrays, shape (N,)
+        As `fit_cox` takes them.
+
+    Returns
+    -------
+    coefficients, standard_errors : arrays, shape (P,)
+        What `fit_cox` would return for each covariate; NaN where it would raise.
+    """
+    known = (~np.isnan(covariates)).astype(np.float64)
+    filled, n = np.nan_to_num(covariates), np.maximum(known.sum(axis=0), 1)
+    centre = filled.sum(axis=0) / n
+    centred = (filled - centre) * known
+    scale = np.sqrt((centred**2).sum(axis=0) / n)
+    usable = np.flatnonzero((scale > SMALLEST_SPREAD * np.abs(centre)) & (known[happened].sum(axis=0) > 0))
+    coefficients, errors = np.full((2, covariates.shape[1]), np.nan)
+    if len(usable):
+        sets = RiskSets(stop, happened, start)
+        rows = sets.until > sets.since  # the others are never at risk when somebody has the event
+        sets = RiskSets(stop[rows], happened[rows], None if start is None else start[rows])
+        x = centred[np.ix_(rows, usable)] / scale[usable]
+        beta, information = _maximise_each(_EachLikelihood(x, known[np.ix_(rows, usable)], sets))
+        coefficients[usable] = beta / scale[usable]
+        errors[usable] = 1 / np.sqrt(information) / scale[usable]
+    return coefficients, errors
 
 
 class _PartialLikelihood:
-    """Efron's partial likelihood of N rows, with its gradient and information, from sums over the sets at risk.
+    """Efron's partial likelihood of N rows of P standardised covariates, with its gradient and information."""
 
-    K deaths at M distinct ``times``. The l-th of d deaths at one time (l = 0, ..., d - 1) meets the set at risk less
-    the ``share`` l / d of those who die at this time.
-    """
-
-    def __init__(
-        self, x: Floats, stop: Floats, happened: NDArray[np.bool_], start: Floats | None, penalty: float
-    ) -> None:
-        self.x, self.penalty = x, penalty
-        self.dying = np.flatnonzero(happened)
-        self.dying = self.dying[np.argsort(stop[self.dying], kind="stable")]
-        self.times, first, self.time_of, self.n_deaths = np.unique(
-            stop[self.dying], return_index=True, return_inverse=True, return_counts=True
-        )
-        self.share = (np.arange(len(self.dying)) - first[self.time_of]) / self.n_deaths[self.time_of]
-        self.ends = _After(stop, self.times)
-        self.starts = None if start is None else _After(start, self.times)
-        self.until = np.searchsorted(self.times, stop, side="right")
-        self.since = None if start is None else np.searchsorted(self.times, start, side="right")
-
-    def risk(self, values: Floats) -> Floats:
-        """Return the sums of ``values`` (N, ...) over the rows at risk at each time, shape (M, ...)."""
-        at_risk = self.ends.sums(values)
-        return at_risk if self.starts is None else at_risk - self.starts.sums(values)
+    def __init__(self, x: Floats, sets: RiskSets, penalty: float) -> None:
+        self.x, self.sets, self.penalty = x, sets, penalty
+        self.share = sets.share(np.ones(len(x)))
 
     def value(self, beta: Floats) -> float:
         """Return the penalised log partial likelihood; minus infinity where it cannot be computed."""
         log_hazard = self.x @ beta
         if not np.abs(log_hazard).max() < LARGEST_LOG_HAZARD:
             return -np.inf
-        risk = self._less_deaths(np.exp(log_hazard))
+        risk = self.sets.faced(np.exp(log_hazard), self.share)
         if not (risk > 0).all():
             return -np.inf
-        return float(log_hazard[self.dying].sum() - np.log(risk).sum() - self.penalty / 2 * beta @ beta)
+        return float(log_hazard[self.sets.dying].sum() - np.log(risk).sum() - self.penalty / 2 * beta @ beta)
 
     def derivatives(self, beta: Floats) -> tuple[Floats, Floats]:
         """Return the gradient (P,) and the information (P, P), minus the matrix of second derivatives."""
         hazard = np.exp(self.x @ beta)
         weighted = hazard[:, None] * self.x
-        risk = self._less_deaths(hazard)
-        means = self._less_deaths(weighted) / risk[:, None]
-        gradient = self.x[self.dying].sum(axis=0) - means.sum(axis=0) - self.penalty * beta
+        risk = self.sets.faced(hazard, self.share)
+        means = self.sets.faced(weighted, self.share[:, None]) / risk[:, None]
+        gradient = self.x[self.sets.dying].sum(axis=0) - means.sum(axis=0) - self.penalty * beta
         information = weighted.T @ (self._exposure(risk)[:, None] * self.x) - means.T @ means
         return gradient, information + self.penalty * np.eye(len(beta))
 
-    def _less_deaths(self, values: Floats) -> Floats:
-        """Return for each death the sum of ``values`` at risk, less the share of those who die at the same time."""
-        dying = np.add.reduceat(values[self.dying], np.unique(self.time_of, return_index=True)[1])
-        share = self.share.reshape(-1, *[1] * (values.ndim - 1))
-        return self.risk(values)[self.time_of] - share * dying[self.time_of]
-
     def _exposure(self, risk: Floats) -> Floats:
-        """Return how often each row counts in the sums over deaths, divided by the sums at risk, shape (N,)."""
-        cumulative = np.concatenate([[0.0], np.cumsum(np.bincount(self.time_of, 1 / risk))])
-        exposure = cumulative[self.until]
-        if self.since is not None:
-            exposure = exposure - cumulative[self.since]
-        exposure[self.dying] -= np.bincount(self.time_of, self.share / risk)[self.time_of]
+        """Return the sum over the deaths that a row is at risk of, each divided by the sum it faces, shape (N,)."""
+        time_of = self.sets.time_of
+        cumulative = np.concatenate([[0.0], np.cumsum(np.bincount(time_of, 1 / risk))])
+        exposure: Floats = cumulative[self.sets.until] - cumulative[self.sets.since]
+        exposure[self.sets.dying] -= np.bincount(time_of, self.share / risk)[time_of]
         return exposure
 
 
-class _After:
-    """Sums over the rows whose moment is at or after each of some times."""
+class _EachLikelihood:
+    """The partial likelihoods of P models, each with one standardised covariate (0 where not known)."""
 
-    def __init__(self, moments: Floats, times: Floats) -> None:
-        self.order = np.argsort(moments, kind="stable")
-        self.first = np.searchsorted(moments[self.order], times, side="left")
+    def __init__(self, x: Floats, known: Floats, sets: RiskSets) -> None:
+        self.x, self.known, self.sets = x, known, sets
+        self.share = sets.share(known)
+        self.dying = known[sets.dying]
 
-    def sums(self, values: Floats) -> Floats:
-        """Return the sums of ``values`` (N, ...), shape (M, ...)."""
-        summed = np.cumsum(values[self.order][::-1], axis=0)
-        summed = np.concatenate([np.zeros_like(summed[:1]), summed])
-        return summed[len(self.order) - self.first]
+    def value(self, beta: Floats) -> Floats:
+        """Return the log partial likelihoods, shape (P,); minus infinity where they cannot be computed."""
+        log_hazard = self.x * beta
+        possible = np.abs(log_hazard).max(axis=0) < LARGEST_LOG_HAZARD
+        risk = self.sets.faced(np.exp(log_hazard * possible) * self.known, self.share)
+        possible &= ((risk > 0) | (self.dying == 0)).all(axis=0)
+        logarithms = np.log(np.where((self.dying > 0) & (risk > 0), risk, 1.0))
+        return np.where(possible, log_hazard[self.sets.dying].sum(axis=0) - logarithms.sum(axis=0), -np.inf)
+
+    def derivatives(self, beta: Floats) -> tuple[Floats, Floats]:
+        """Return the gradients and the informations, each of shape (P,)."""
+        hazard = np.exp(self.x * beta) * self.known
+        weighted = hazard * self.x
+        risk = np.where(self.dying > 0, self.sets.faced(hazard, self.share), 1.0)
+        means = self.sets.faced(weighted, self.share) / risk * self.dying
+        squares = self.sets.faced(weighted * self.x, self.share) / risk * self.dying
+        gradient = self.x[self.sets.dying].sum(axis=0) - means.sum(axis=0)
+        return gradient, (squares - means**2).sum(axis=0)
+
+
+def _maximise_each(likelihood: _EachLikelihood) -> tuple[Floats, Floats]:
+    """Return the P maxima and the informations there, NaN where there is none; steps as in `_maximise`."""
+    beta = np.zeros(likelihood.x.shape[1])
+    height = likelihood.value(beta)
+    for _ in range(MOST_STEPS):
+        gradient, information = likelihood.derivatives(beta)
+        determined = information > 1 / LARGEST_ERROR**2
+        stride = np.where(determined, gradient / np.where(determined, information, 1.0), 0.0)
+        gain = gradient * stride
+        for _ in range(MOST_HALVINGS):
+            higher = likelihood.value(beta + stride)
+            downhill = higher < height - PRECISION * np.abs(height)
+            if not downhill.any():
+                break
+            stride = np.where(downhill, stride / 2, stride)
+        beta, height = beta + stride, higher
+        if (gain < PRECISION).all():
+            break
+    information = likelihood.derivatives(beta)[1]
+    found = (information > 1 / LARGEST_ERROR**2) & (gain < PRECISION)
+    return np.where(found, beta, np.nan), np.where(found, information, np.nan)
 
 
 def _variances(information: Floats) -> Floats:

@@ -3,6 +3,7 @@
 from longsynth.evaluation.metrics import (
     association,
     competing,
+    cox,
     detection,
     distance,
     marginal,
@@ -11,4 +12,4 @@ from longsynth.evaluation.metrics import (
     survival,
 )
 
-__all__ = ["association", "competing", "detection", "distance", "marginal", "missingness", "rmst", "survival"]
+__all__ = ["association", "competing", "cox", "detection", "distance", "marginal", "missingness", "rmst", "survival"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from longsynth.cohort.cohort import Cohort
-from longsynth.evaluation.base import WHOLE, Setting, metric
+from longsynth.evaluation.base import TIME_UNIT, WHOLE, Setting, metric
 from longsynth.evaluation.survival import common_horizon, kaplan_meier, outcome, restricted_mean
 
 
@@ -12,7 +12,7 @@ from longsynth.evaluation.survival import common_horizon, kaplan_meier, outcome,
     level="survival",
     title="Difference of the restricted mean survival time",
     worse="both",
-    unit="time units",
+    unit=TIME_UNIT,
 )
 def rmst_difference(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Difference of the mean time without the event up to a horizon: ``int_0^tau S_S(t) - S_R(t) dt``.
