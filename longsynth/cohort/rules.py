@@ -40,7 +40,7 @@ class Findings(NamedTuple):
 def check_columns(frame: pl.DataFrame, table: str, columns: Mapping[str, Column]) -> Findings:
     """Check every column of a table against what the schema says about it."""
     rules = [
-        (name, rule) for name, column in columns.items() for rule in _column_rules(name, column, frame.schema[name])
+        (name, rule) for name, column in columns.items() for rule in column_rules(name, column, frame.schema[name])
     ]
     counts = frame.select(rule.broken.sum().alias(str(i)) for i, (_, rule) in enumerate(rules)).row(0) if rules else ()
     found = Findings([], [])
@@ -75,7 +75,8 @@ def check_constraints(static: pl.DataFrame, visits: pl.DataFrame, schema: Schema
     return problems
 
 
-def _column_rules(name: str, column: Column, dtype: pl.DataType) -> Iterator[Rule]:
+def column_rules(name: str, column: Column, dtype: pl.DataType) -> Iterator[Rule]:
+    """Yield what must hold for every value of a column of this type, by its entry in the schema."""
     value = pl.col(name)
     if column.kind in LEVEL_KINDS:
         known = _is_level(value, dtype, column.levels or ())

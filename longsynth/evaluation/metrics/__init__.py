@@ -9,7 +9,19 @@ from longsynth.evaluation.metrics import (
     marginal,
     missingness,
     rmst,
+    rules,
     survival,
 )
 
-__all__ = ["association", "competing", "cox", "detection", "distance", "marginal", "missingness", "rmst", "survival"]
+__all__ = [
+    "association",
+    "competing",
+    "cox",
+    "detection",
+    "distance",
+    "marginal",
+    "missingness",
+    "rmst",
+    "rules",
+    "survival",
+]
