@@ -30,7 +30,7 @@ def ks_visits(synthetic: Cohort, holdout: Cohort) -> float:
     NotComputableError
         If the schema has no visit time.
     """
-    counts = [observed(_visit_counts(cohort)) for cohort in (synthetic, holdout)]
+    counts = [observed(visit_counts(cohort)) for cohort in (synthetic, holdout)]
     return kolmogorov_smirnov(counts[0], counts[1])
 
 
@@ -90,18 +90,29 @@ def gaps(cohort: Cohort) -> pl.Series:
     A difference of times carries their rounding error: hourly visits in days are 0.041667 or 0.041666 days apart where
     times have six decimals, and 1/24 where they are exact, and none of this says anything about patients.
     """
-    schema = cohort.schema
-    if schema.visit_time is None:
-        raise NotComputableError("it needs visits, and the schema has no visit time")
-    same_patient = pl.col(schema.patient_id) == pl.col(schema.patient_id).shift()
-    time = pl.col(schema.visit_time.column).cast(pl.Float64)
+    same_patient = pl.col(cohort.schema.patient_id) == pl.col(cohort.schema.patient_id).shift()
+    time = pl.col(require_visits(cohort)).cast(pl.Float64)
     gap = pl.when(same_patient).then(time.diff()).round_sig_figs(GAP_DIGITS)
     return cohort.visits.select(gap.alias("gap"))["gap"].drop_nulls()
 
 
-def _visit_counts(cohort: Cohort) -> pl.Series:
+def visit_counts(cohort: Cohort) -> pl.Series:
+    """Return each patient's number of visits (0 included), in the order of ``cohort.static``."""
+    require_visits(cohort)
     name = cohort.schema.patient_id
+    counts = cohort.visits.group_by(name).len("count")
+    joined = cohort.static.select(name).join(counts, on=name, how="left", maintain_order="left")
+    return joined["count"].fill_null(0)
+
+
+def require_visits(cohort: Cohort) -> str:
+    """Return the name of the column of visit times.
+
+    Raises
+    ------
+    NotComputableError
+        If the schema has none.
+    """
     if cohort.schema.visit_time is None:
         raise NotComputableError("it needs visits, and the schema has no visit time")
-    counts = cohort.visits.group_by(name).len("count")
-    return cohort.static.select(name).join(counts, on=name, how="left")["count"].fill_null(0)
+    return cohort.schema.visit_time.column

@@ -6,11 +6,17 @@ from longsynth.evaluation.metrics import (
     cox,
     detection,
     distance,
+    informative,
     marginal,
     missingness,
     rmst,
     rules,
+    slopes,
     survival,
+    temporal,
+    transitions,
+    variance,
+    visit_process,
 )
 
 __all__ = [
@@ -19,9 +25,15 @@ __all__ = [
     "cox",
     "detection",
     "distance",
+    "informative",
     "marginal",
     "missingness",
     "rmst",
     "rules",
+    "slopes",
     "survival",
+    "temporal",
+    "transitions",
+    "variance",
+    "visit_process",
 ]
