@@ -91,8 +91,9 @@ def learned(
     known = _table(windows_at(synthetic, patient, first, knowledge, rng, static=static), secret)
     truth = secret.values(synthetic, chosen, knowledge.k)
     levels = np.unique(truth)
-    if len(levels) == 1:
-        return lambda windows: np.full(len(windows.patient), levels[0])
+    seen = ~np.isnan(known).all(axis=0)
+    if len(levels) == 1 or not seen.any():
+        return lambda windows: np.full(len(windows.patient), secret.typical)
     if not secret.is_number and len(levels) > MOST_LEVELS:
         return None
     settings = {"max_iter": N_TREES, "early_stopping": False, "random_state": child_seed(seed, "trees")}
@@ -102,8 +103,8 @@ def learned(
         else HistGradientBoostingClassifier(**settings)
     )
     with threadpool_limits(1, "openmp"):  # sums of several threads differ in the last digit from run to run
-        model.fit(known, truth)
-    return lambda windows: np.asarray(model.predict(_table(windows, secret)), dtype=np.float64)
+        model.fit(known[:, seen], truth)
+    return lambda windows: np.asarray(model.predict(_table(windows, secret)[:, seen]), dtype=np.float64)
 
 
 def _table(windows: Windows, secret: Secret) -> NDArray[np.float64]:

@@ -109,8 +109,7 @@ def _with_scale(secret: Secret, draws: Sequence[Coded], k: int) -> Secret:
 
 def _event(draws: Sequence[Coded], k: int) -> Secret:
     """Return the event within the median time that synthetic patients are followed after a stretch."""
-    schema = draws[0].records.cohort.schema
-    column = len(schema.static)
+    column = len(draws[0].records.cohort.schema.static)
     after = [
         draw.records.static[draw.patient[first], column] - draw.records.time[first + k - 1]
         for draw in draws
@@ -118,5 +117,4 @@ def _event(draws: Sequence[Coded], k: int) -> Secret:
     ]
     followed = np.concatenate(after)
     horizon = float(np.median(followed)) if followed.size else np.nan
-    name = f"event within {horizon:.3g} {schema.time_unit}"
-    return _with_scale(Secret(name, "event", column, False, horizon=horizon), draws, k)
+    return _with_scale(Secret("event ahead", "event", column, False, horizon=horizon), draws, k)

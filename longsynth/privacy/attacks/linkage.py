@@ -151,7 +151,7 @@ def _attack_cut(
             right = _is_picked(one, other, candidates[side], stream(seed, *ties, "candidates"))
             picked[side].append(_trials(right, half, draw))
     requested = release.n_targets * len(release.synthetic)
-    parts = (f"{name}, same nearest patient", f"{name}, among {n_candidates} candidates")
+    parts = (f"{name}, same nearest patient", f"{name}, among candidates")
     trials = [joined(one[side]) for one in (nearest, picked) for side in SIDES]
     same_nearest = Outcome(parts[0], trials[0], trials[1], requested, naive=_naive(release))
     if n_candidates < 2:

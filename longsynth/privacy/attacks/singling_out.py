@@ -104,7 +104,10 @@ def singling_out(release: Release, knowledge: Knowledge, seed: int) -> tuple[Out
             naive.append(float(_hits(fits, release, "control", size, rng).mean()))
         n_before += synthetic.records.n_patients
     if not naive:
-        raise NotComputableError("no description of a synthetic patient is rare enough to single out a real one")
+        raise NotComputableError(
+            f"no synthetic patient has {knowledge.k} visits with enough values for a description rare enough to single "
+            f"out one of {size:,} patients"
+        )
     requested = release.n_targets * len(release.synthetic)
     return tuple(
         Outcome(part, joined(trials[part, "members"]), joined(trials[part, "control"]), requested, baseline)
