@@ -1,6 +1,8 @@
 """Pictures of cohorts and of results: the only room that draws."""
 
 from longsynth.report.figures.correlations import draw_correlations, draw_lag_correlations
+from longsynth.report.figures.forest import draw_forest
+from longsynth.report.figures.plane import draw_quality_privacy
 from longsynth.report.figures.style import COLOURS, image, save_figure
 from longsynth.report.figures.survival import draw_survival
 from longsynth.report.figures.trajectories import draw_cohorts, draw_trajectories
@@ -10,7 +12,9 @@ __all__ = [
     "COLOURS",
     "draw_cohorts",
     "draw_correlations",
+    "draw_forest",
     "draw_lag_correlations",
+    "draw_quality_privacy",
     "draw_survival",
     "draw_trajectories",
     "draw_visits",

@@ -8,10 +8,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec
 
+import numpy as np
 import polars as pl
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from longsynth.cohort.cohort import Cohort
 from longsynth.exceptions import ConfigError
@@ -22,8 +24,9 @@ DASHES = ("solid", "dashed", "dotted", "dashdot")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 GREY = "#595959"
 BAND = "#D9D9D9"
-MOST_SVG_BYTES = 200_000
-PNG_DPI = 130
+MOST_SVG_PARTS = 3_000
+PNG_DPI = 140
+PNG_COLOURS = 96
 STYLE: Any = {
     "text.parse_math": False,  # a column may be called "cost ($)"
     "font.size": 9,
@@ -75,9 +78,19 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
 
 
 def image(figure: Figure) -> tuple[str, bytes]:
-    """Return a figure as media type and bytes: SVG, or PNG if that is smaller by far (a curve of very many points)."""
-    svg = _bytes(figure, "svg")
-    return ("image/svg+xml", svg) if len(svg) <= MOST_SVG_BYTES else ("image/png", _bytes(figure, "png", dpi=PNG_DPI))
+    """Return a figure as media type and bytes: SVG, or PNG if it has so many parts that SVG would be large."""
+    if _n_parts(figure) <= MOST_SVG_PARTS:
+        return "image/svg+xml", _bytes(figure, "svg")
+    with Image.open(BytesIO(_bytes(figure, "png", dpi=PNG_DPI))) as full:
+        buffer = BytesIO()
+        full.convert("RGB").quantize(PNG_COLOURS).save(buffer, "png", optimize=True)
+    return "image/png", buffer.getvalue()
+
+
+def _n_parts(figure: Figure) -> int:
+    """Return about how many marks an SVG of the figure has: a text counts as ten points of a line."""
+    texts = sum(len(axes.texts) for axes in figure.axes)
+    return 10 * texts + sum(int(np.size(line.get_xdata())) for axes in figure.axes for line in axes.lines)
 
 
 def legend_above(figure: Figure, axes: Axes) -> None:

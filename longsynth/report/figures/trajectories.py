@@ -99,7 +99,7 @@ def _draw(
     if with_events:
         draw_panels(axes[-1], [dict(groups(cohort, by)) for cohort in cohorts.values()], first.schema)
     below = ", bottom: Kaplan-Meier" if with_events else ""
-    figure.suptitle(f"Line: median, ribbon: 10 % to 90 % of the values seen{below}", fontsize=9)
+    figure.supxlabel(f"Line: median, ribbon: 10 % to 90 % of the values seen{below}", fontsize=8)
     if by is not None:
         legend_above(figure, axes[0, 0])
     return figure
