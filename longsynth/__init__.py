@@ -11,6 +11,8 @@ _HOMES = {
     "Cohort": "longsynth.cohort.cohort",
     "Schema": "longsynth.schema.types",
     "Synthesizer": "longsynth.synthesizer",
+    "compare": "longsynth.report.comparison",
+    "evaluate": "longsynth.evaluation.evaluate",
     "infer_schema": "longsynth.schema.infer",
     "load": "longsynth.synthesizer",
     "load_pbc": "longsynth.cohort.datasets",

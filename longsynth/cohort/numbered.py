@@ -50,6 +50,33 @@ def pooled(first: Cohort, second: Cohort) -> Cohort:
     return numbered(_with_ids(first, *tables))
 
 
+def take(cohort: Cohort, rows: NDArray[np.int64]) -> Cohort:
+    """Return some patients of a numbered cohort, faster than `Cohort.select`.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        Both tables sorted by numbers as patient ids.
+    rows : array of int, shape (n,)
+        Rows of ``cohort.static``, each once.
+
+    Returns
+    -------
+    Cohort
+        With their ids, in the order of ``cohort``.
+    """
+    name = cohort.schema.patient_id
+    static = cohort.static[np.sort(rows)]
+    if not cohort.n_visits:
+        return _with_ids(cohort, static, cohort.visits)
+    ids, of_visits = static[name].to_numpy(), cohort.visits[name].to_numpy()
+    starts = np.searchsorted(of_visits, ids)
+    counts = np.searchsorted(of_visits, ids, side="right") - starts
+    before = np.cumsum(counts) - counts
+    visits = np.arange(counts.sum()) + np.repeat(starts - before, counts)
+    return _with_ids(cohort, static, cohort.visits[visits])
+
+
 _NUMBER = "__number"
 
 

@@ -127,7 +127,9 @@ def evaluate_all(
             for name, found in run(job, setting, advance).items():
                 rows[name] += found
     order = {metric.name: place for place, metric in enumerate(chosen)}
-    made = Provenance(0, train.n_patients, None, arm, tuple(order), names, seed, __version__)
+    has = {"visits": train.schema.visit_time, "terminal event": train.schema.terminal_event, "arm": arm}
+    holds = tuple(part for part, value in has.items() if value is not None)
+    made = Provenance(0, train.n_patients, None, arm, tuple(order), names, holds, seed, __version__)
     if holdout is not None:
         made = replace(made, n_holdout=holdout.n_patients)
     return {
@@ -144,7 +146,8 @@ def _whole(sources: Sources, metrics: Sequence[Metric]) -> Iterator[Job]:
     for effort, is_costly in ((CHEAP, False), (COSTLY, True)):
         chosen = [metric for metric in metrics if metric.is_costly == is_costly]
         cohorts = (sources.synthetic, sources.reference, sources.pool)
-        yield Job("", sources.pool.schema, *cohorts, chosen, effort)
+        if chosen:
+            yield Job("", sources.pool.schema, *cohorts, chosen, effort)
 
 
 def _by_stratum(sources: Sources, metrics: Sequence[Metric], names: Sequence[str]) -> Iterator[Job]:

@@ -114,6 +114,8 @@ class Provenance:
         Static attribute that holds the treatment arm.
     metrics, strata : tuple of str
         Names of the metrics, and of the static attributes whose levels are the strata.
+    holds : tuple of str
+        What the cohorts have of: visits, terminal event, arm.
     seed : int
         As given.
     version : str
@@ -126,6 +128,7 @@ class Provenance:
     arm: str | None
     metrics: tuple[str, ...]
     strata: tuple[str, ...]
+    holds: tuple[str, ...]
     seed: int
     version: str
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from longsynth.cohort.cohort import Cohort
+from longsynth.cohort.numbered import take
 from longsynth.seeding import stream
 
 FEWEST_PATIENTS = 10
@@ -93,7 +94,7 @@ def real_splits(pool: Cohort, n: int, n_splits: int, seed: int) -> Iterator[Pair
     """
     for number in range(n_splits):
         order = stream(seed, "ceiling", number).permutation(pool.n_patients)
-        yield _take(pool, order[:n]), _take(pool, order[n : 2 * n])
+        yield take(pool, order[:n]), take(pool, order[n : 2 * n])
 
 
 def synthetic_draws(comparison: Comparison, seed: int) -> Iterator[Pair]:
@@ -101,14 +102,14 @@ def synthetic_draws(comparison: Comparison, seed: int) -> Iterator[Pair]:
     sides = (comparison.synthetic, comparison.reference)
     for draw in range(comparison.n_draws):
         orders = [stream(seed, "value", draw, side).permutation(sides[side].n_patients) for side in (0, 1)]
-        yield _take(sides[0], orders[0][: comparison.n]), _take(sides[1], orders[1][: comparison.n])
+        yield take(sides[0], orders[0][: comparison.n]), take(sides[1], orders[1][: comparison.n])
 
 
 def halves(pair: Pair, number: int, seed: int) -> Iterator[Pair]:
     """Yield ``number`` pairs of a random half of both cohorts of a pair."""
     for half in range(number):
         orders = [stream(seed, "half", half, side).permutation(pair[side].n_patients) for side in (0, 1)]
-        first, second = (_take(pair[side], orders[side][: len(orders[side]) // 2]) for side in (0, 1))
+        first, second = (take(pair[side], orders[side][: len(orders[side]) // 2]) for side in (0, 1))
         yield first, second
 
 
@@ -160,7 +161,3 @@ def band(values: Array) -> tuple[float, float]:
         return float(lower), float(upper)
     reach = student.ppf(1 - TAIL, len(values) - 1) * values.std(ddof=1) * np.sqrt(1 + 1 / len(values))
     return float(values.mean() - reach), float(values.mean() + reach)
-
-
-def _take(cohort: Cohort, rows: NDArray[np.int64]) -> Cohort:
-    return cohort.select(cohort.static[cohort.schema.patient_id].gather(rows))

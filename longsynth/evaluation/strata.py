@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from longsynth.cohort.cohort import Cohort
+from longsynth.cohort.numbered import take
 from longsynth.cohort.trajectory import numeric_static
 from longsynth.exceptions import ConfigError
 from longsynth.schema.types import NUMERIC_KINDS, Schema
@@ -85,7 +85,7 @@ def members(cohort: Cohort, mask: NDArray[np.bool_]) -> Cohort | None:
     """Return the patients of a stratum; None if there are fewer than 30."""
     if mask.sum() < FEWEST_IN_A_STRATUM:
         return None
-    return cohort.select(cohort.static[cohort.schema.patient_id].filter(pl.Series(mask)))
+    return take(cohort, np.flatnonzero(mask))
 
 
 def holm(p_values: Sequence[float], level: float) -> list[bool]:

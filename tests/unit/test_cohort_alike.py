@@ -1,5 +1,6 @@
 """Cohorts side by side: patients numbered by their data, one schema for all, no patient on both sides."""
 
+import numpy as np
 import polars as pl
 import pytest
 from awkward import awkward_cohorts, plain_schema, plain_tables
@@ -7,7 +8,7 @@ from metric_worlds import relabelled, world
 
 from longsynth.cohort.alike import check_disjoint, n_same_patients, n_shared_ids, under_schema
 from longsynth.cohort.cohort import Cohort
-from longsynth.cohort.numbered import numbered, pooled
+from longsynth.cohort.numbered import numbered, pooled, take
 from longsynth.exceptions import CohortError
 from longsynth.schema.types import Channel, StaticColumn
 
@@ -54,6 +55,14 @@ def test_awkward_cohorts_are_numbered_and_pooled(name):
     both = pooled(numbered(cohort), numbered(cohort))
     assert (both.n_patients, both.n_visits) == (2 * cohort.n_patients, 2 * cohort.n_visits)
     assert both.static[cohort.schema.patient_id].to_list() == list(range(2 * cohort.n_patients))
+
+
+@pytest.mark.parametrize("name", awkward_cohorts())
+def test_taking_is_selecting(name):
+    cohort = numbered(awkward_cohorts()[name])
+    rows = np.random.default_rng(1).permutation(cohort.n_patients)[: (cohort.n_patients + 1) // 2]
+    assert same(take(cohort, rows), cohort.select(rows))
+    assert same(take(take(cohort, rows), np.array([0])), cohort.select([rows.min()]))
 
 
 def test_booleans_and_numbers_of_one_column_are_pooled():

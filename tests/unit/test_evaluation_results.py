@@ -14,7 +14,7 @@ VALUE = MetricResult(
 )  # fmt: skip
 NONE = MetricResult("survival", "survival", "km_area", "Kaplan-Meier", "", "", 0.0, "higher", reason="no event")
 EVALUATION = Evaluation(
-    (VALUE, NONE), Provenance(100, 200, None, None, ("ks_mean", "km_area"), (), 0, "0.1.0"), ("hm",)
+    (VALUE, NONE), Provenance(100, 200, None, None, ("ks_mean", "km_area"), (), ("visits",), 0, "0.1.0"), ("hm",)
 )
 
 

@@ -1,0 +1,6 @@
+"""Use cases: what each asks of a synthetic cohort, and the verdict. The one place where limits live."""
+
+from longsynth.report.profiles.profile import GROUPS, PROFILES, Check, Profile, load_profile
+from longsynth.report.profiles.verdict import Line, Verdict, judge
+
+__all__ = ["GROUPS", "PROFILES", "Check", "Line", "Profile", "Verdict", "judge", "load_profile"]
