@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from longsynth.evaluation.columns import ordered_channels, ordered_static, requi
 from longsynth.exceptions import NotComputableError
 
 FEWEST_PAIRS = 20
+DIGITS = 9
 
 Matrix = NDArray[np.float64]
 
@@ -211,33 +214,62 @@ def cramers_v(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     return float(min(1.0, np.sqrt(phi2 / largest))) if largest > 0 else float("nan")
 
 
-def associations(ordered: Matrix, levels: Matrix) -> Matrix:
-    """Return the association of all pairs of columns, by their kinds.
+class Table(NamedTuple):
+    """Columns of patients or visits by what their values are, NaN where missing.
 
-    Two ordered columns: Spearman's correlation, ranks taken over all observed values of a column. Two columns of
-    levels: Cramér's V. One of each: the correlation ratio of the ranks.
+    Attributes
+    ----------
+    ordered : array, shape (n, A)
+        Values that have an order.
+    levels : array, shape (n, B)
+        Mere levels.
+    names : list of str
+        Of the A ordered columns, then of the B others.
+    """
+
+    ordered: Matrix
+    levels: Matrix
+    names: list[str]
+
+
+def associations(first: Table, second: Table) -> Matrix:
+    """Return the association of each column of one table with each of another, by their kinds.
+
+    Two ordered columns: Spearman's correlation, ranks taken over all observed values of a column and values alike to
+    nine digits of the column's spread tied, since what is equal may differ by rounding errors. Two columns of levels:
+    Cramér's V. One of each: the correlation ratio of the ranks.
 
     Parameters
     ----------
-    ordered, levels : array, shape (n, A) and (n, B)
-        NaN where missing.
+    first, second : Table
+        With the same rows, of A and B columns.
 
     Returns
     -------
-    array, shape (A + B, A + B)
-        Symmetric; NaN where a pair has no value.
+    array, shape (A, B)
+        In the order of the names; NaN where a pair has no value.
     """
-    n_ordered, n_levels = ordered.shape[1], levels.shape[1]
-    found = np.full((n_ordered + n_levels,) * 2, np.nan)
-    ranks = rankdata(ordered, axis=0, nan_policy="omit") if ordered.size else ordered
-    found[:n_ordered, :n_ordered] = correlations(ranks, ranks)
-    for j in range(n_levels):
-        ratios = correlation_ratios(levels[:, j], ranks)
-        found[n_ordered + j, :n_ordered] = found[:n_ordered, n_ordered + j] = ratios
-        for k in range(j):
-            v = cramers_v(levels[:, j], levels[:, k])
-            found[n_ordered + j, n_ordered + k] = found[n_ordered + k, n_ordered + j] = v
+    ranks = [_ranks(table.ordered) for table in (first, second)]
+    found = np.full((len(first.names), len(second.names)), np.nan)
+    rows, columns = ranks[0].shape[1], ranks[1].shape[1]
+    found[:rows, :columns] = correlations(ranks[0], ranks[1])
+    for j, levels in enumerate(second.levels.T):
+        found[:rows, columns + j] = correlation_ratios(levels, ranks[0])
+    for i, levels in enumerate(first.levels.T):
+        found[rows + i, :columns] = correlation_ratios(levels, ranks[1])
+        found[rows + i, columns:] = [cramers_v(levels, others) for others in second.levels.T]
     return found
+
+
+def _ranks(table: Matrix) -> Matrix:
+    """Return the ranks of each column's values, rounded to nine digits of their spread."""
+    if not table.size:
+        return table
+    centred = _centred(table)
+    spread = np.sqrt((centred**2).mean(axis=0))
+    varies = spread > 1e-12 * np.abs(np.nan_to_num(table)).max(axis=0)
+    rounded = np.round(centred / np.where(varies, spread, np.inf), DIGITS) + 0.0
+    return np.asarray(rankdata(np.where(np.isnan(table), np.nan, rounded), axis=0, nan_policy="omit"))
 
 
 def _centred(table: Matrix) -> Matrix:

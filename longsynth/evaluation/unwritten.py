@@ -64,9 +64,7 @@ def _rule(moves: pl.DataFrame) -> pl.Expr | None:
     """Return the expression that is True where a patient does what no one in ``moves`` does; None if all is done."""
     if moves.height < FEWEST_PATIENTS:
         return None
-    never: list[str] = [
-        move for move in ("rises", "falls", "changes") if move in moves.columns and not moves[move].any()
-    ]
+    never = [move for move in moves.columns if move in MOVES and not moves[move].any()]
     for column in moves.columns:
         source, _, level = column.partition(" ")
         if source == "from" and moves[column].sum() >= FEWEST_PATIENTS and not moves[f"leaves {level}"].any():

@@ -10,6 +10,7 @@ from metric_worlds import (
     halves,
     relabelled,
     shuffled_in_time,
+    with_static,
     with_visits,
     world,
 )
@@ -17,7 +18,14 @@ from scipy.stats import pearsonr, rankdata, spearmanr
 from scipy.stats.contingency import association
 
 from longsynth.cohort.cohort import Cohort
-from longsynth.evaluation.association import associations, corr_static, correlation_ratios, correlations, cramers_v
+from longsynth.evaluation.association import (
+    Table,
+    associations,
+    corr_static,
+    correlation_ratios,
+    correlations,
+    cramers_v,
+)
 from longsynth.evaluation.base import WHOLE, Setting
 from longsynth.evaluation.metrics.association import (
     association_first_visit,
@@ -99,12 +107,15 @@ def test_pairs_are_measured_as_their_kinds_ask():
     rng = np.random.default_rng(4)
     ordered = np.exp(with_gaps(rng, 70, 2) - 1e3)
     levels = rng.integers(0, 3, (70, 2)) * 1.0
-    found = associations(ordered, levels)
-    complete = associations(np.nan_to_num(ordered), levels)
+    table = Table(ordered, levels, ["a", "b", "c", "d"])
+    found = associations(table, table)
+    complete = associations(
+        table._replace(ordered=np.nan_to_num(ordered)), table._replace(ordered=np.nan_to_num(ordered))
+    )
     assert complete[0, 1] == pytest.approx(spearmanr(*np.nan_to_num(ordered).T).statistic)
     assert complete[0, 2] == correlation_ratios(levels[:, 0], rankdata(np.nan_to_num(ordered[:, [0]]), axis=0))[0]
     assert found[2, 3] == cramers_v(levels[:, 0], levels[:, 1])
-    np.testing.assert_array_equal(found, found.T)
+    np.testing.assert_allclose(found, found.T)
 
 
 def test_first_visits_are_scipys_spearman(pair):
@@ -193,8 +204,30 @@ def test_static_attributes_among_themselves():
     assert association_static(real, real, SETTING)[WHOLE] == 0
 
 
-def test_static_rows_with_trajectories_are_the_plain_metric(pair):
-    assert association_static_trajectory(*pair, SETTING) == {WHOLE: corr_static(*pair)}
+def test_static_rows_with_trajectories_are_close_to_the_plain_metric(pair):
+    schema = pair[0].schema.model_copy(update={"static": {"age": pair[0].schema.static["age"]}})
+    channels = {name: pair[0].schema.channels[name] for name in ("marker", "count")}
+    schema = schema.model_copy(update={"channels": channels})  # all observed and ordered
+    cohorts = [Cohort(cohort.static, cohort.visits, schema=schema) for cohort in pair]
+    found = association_static_trajectory(*cohorts, SETTING)
+    assert found[WHOLE] == pytest.approx(corr_static(*cohorts), rel=0.1)  # patients of one visit have no slope
+    assert set(found) == {WHOLE, "max", "static.age", "event.duration", "event.type", "visits.marker", "visits.count"}
+    others = [cohort.select(seen_twice(cohort)) for cohort in cohorts]
+    assert association_static_trajectory(*others, SETTING)[WHOLE] == pytest.approx(corr_static(*others))
+
+
+def seen_twice(cohort: Cohort) -> pl.Series:
+    return cohort.visits.group_by("patient_id").len().filter(pl.col("len") > 1)["patient_id"]
+
+
+def test_static_rows_of_other_patients_and_permuted_events_are_seen():
+    fresh, real = halves(world(400, seed=1))
+    static = fresh.static.drop("futime", "status")
+    other = with_static(fresh, fresh.static.with_columns(age=static["age"].sample(fraction=1, shuffle=True, seed=0)))
+    found = association_static_trajectory(fresh, real, SETTING)
+    assert association_static_trajectory(other, real, SETTING)["static.age"] > 2 * found["static.age"]
+    dealt = dealt_across_patients(fresh)
+    assert association_static_trajectory(dealt, real, SETTING)[WHOLE] > found[WHOLE]
 
 
 def test_a_column_made_constant_is_no_good_score(pair):
