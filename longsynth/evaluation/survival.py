@@ -186,15 +186,15 @@ def known_until(curve: Curve) -> float:
     return np.inf if curve[1][-1] == 0 else float(curve[0][-1])
 
 
-def common_horizon(durations: NDArray[np.float64], sample: Curve, reference: Curve) -> float:
-    """Return a time until which two Kaplan-Meier curves are known and real patients are followed.
+def common_horizon(durations: NDArray[np.float64], *curves: Curve) -> float:
+    """Return a time until which all of some Kaplan-Meier curves are known and real patients are followed.
 
     Parameters
     ----------
     durations : array, shape (N,)
         Of the reference; the horizon is their 95th percentile at most.
-    sample, reference : (times, survival)
-        The two curves. One that ends above 0 sets a limit at its last time.
+    *curves : (times, survival)
+        One that ends above 0 sets a limit at its last time.
 
     Returns
     -------
@@ -206,7 +206,7 @@ def common_horizon(durations: NDArray[np.float64], sample: Curve, reference: Cur
     NotComputableError
         If nearly nobody is followed for longer than 0.
     """
-    tau = min(float(np.quantile(durations, HORIZON_QUANTILE)), known_until(sample), known_until(reference))
+    tau = min(float(np.quantile(durations, HORIZON_QUANTILE)), *map(known_until, curves))
     if tau <= 0:
         raise NotComputableError("it needs follow-up, and nearly every duration is 0")
     return tau

@@ -15,6 +15,7 @@ from longsynth.evaluation.metrics import (
     survival,
     temporal,
     transitions,
+    trial,
     variance,
     visit_process,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "survival",
     "temporal",
     "transitions",
+    "trial",
     "variance",
     "visit_process",
 ]

@@ -1,0 +1,212 @@
+"""The effect of a treatment: two arms of a cohort, and what differs between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from longsynth.cohort.cohort import Cohort
+from longsynth.cohort.trajectory import numeric_static, numeric_visits
+from longsynth.evaluation.columns import ordered_channels
+from longsynth.evaluation.risk_sets import RiskSets
+from longsynth.evaluation.survival import outcome
+from longsynth.exceptions import ConfigError, NotComputableError
+
+Floats = NDArray[np.float64]
+FEWEST_IN_ARM = 5
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """How fast a channel changes in each arm.
+
+    Attributes
+    ----------
+    control, treated : float
+        Change a time unit within patients.
+    value_sd, time_sd : float
+        Standard deviation of the channel's values, and of visit times within patients.
+    """
+
+    control: float
+    treated: float
+    value_sd: float
+    time_sd: float
+
+
+def treated_patients(cohort: Cohort, arm: str | None) -> Floats:
+    """Return for each patient whether in the second arm: 0, 1, or NaN where missing; shape (N,).
+
+    Parameters
+    ----------
+    cohort : Cohort
+        N patients.
+    arm : str or None
+        Static attribute with two levels; the first one in the schema is the control.
+
+    Raises
+    ------
+    NotComputableError
+        If no arm is named, it has not two levels, or an arm has fewer than 5 patients.
+    """
+    column = None if arm is None else cohort.schema.static.get(arm)
+    if arm is None or column is None:
+        raise NotComputableError("it needs the treatment arm; name the static attribute that holds it")
+    if column.levels is None or len(column.levels) != 2:
+        raise NotComputableError(f"it compares two arms, and {arm!r} has not two levels")
+    treated = numeric_static(cohort)[f"static.{arm}"].to_numpy().astype(np.float64)
+    if min((treated == 0).sum(), (treated == 1).sum()) < FEWEST_IN_ARM:
+        raise NotComputableError(f"an arm has fewer than {FEWEST_IN_ARM} patients")
+    return treated
+
+
+def arms_and_outcome(cohort: Cohort, arm: str | None) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Return treated (0 or 1), durations and whether the event happened, of the patients whose arm is known."""
+    durations, types = outcome(cohort)
+    treated = treated_patients(cohort, arm)
+    known = ~np.isnan(treated)
+    return treated[known], durations[known], types[known] > 0
+
+
+def log_rank(durations: Floats, happened: NDArray[np.bool_], treated: Floats) -> Floats:
+    """Return the log-rank statistic of one or many divisions of patients into two arms.
+
+    ``Z = sum(d_1 - d n_1 / n) / sqrt(sum(d n_1 (n - n_1) (n - d) / (n^2 (n - 1))))`` over the times of events.
+
+    Parameters
+    ----------
+    durations : array, shape (N,)
+        Time to the event or to censoring.
+    happened : array of bool, shape (N,)
+        True if the event happened.
+    treated : array, shape (N, K)
+        1 in the second arm, 0 in the first, for each of K divisions.
+
+    Returns
+    -------
+    array, shape (K,)
+        Standard normal if the arms do not differ, above 0 if the second arm has more events; 0 where nothing varies.
+
+    Notes
+    -----
+    Assumes that censoring is independent of the event within arms.
+
+    References
+    ----------
+    Mantel (1966), Evaluation of survival data and two new rank order statistics arising in its consideration, Cancer
+    Chemotherapy Reports 50, 163-170.
+    """
+    if not happened.any():
+        return np.zeros(treated.shape[1])
+    sets = RiskSets(durations, happened)
+    ones = np.ones((len(durations), 1))
+    n, d, share = sets.at_risk(ones), sets.of_dying(ones), sets.at_risk(treated)
+    share = share / n
+    excess = (sets.of_dying(treated) - d * share).sum(axis=0)
+    variance = (d * share * (1 - share) * (n - d) / np.maximum(n - 1, 1)).sum(axis=0)
+    return np.where(variance > 0, excess / np.sqrt(np.where(variance > 0, variance, 1.0)), 0.0)
+
+
+def slopes_by_arm(cohort: Cohort, arm: str | None) -> dict[str, Slopes]:
+    """Return how fast each channel changes within the patients of each arm.
+
+    The slope of an arm is ``sum (t - t_i)(x - x_i) / sum (t - t_i)^2`` over all observed values x at times t, with each
+    patient's own means t_i and x_i: patients seen longer and more often count more.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        N patients with visits.
+    arm : str or None
+        As `treated_patients` takes it.
+
+    Returns
+    -------
+    dict of str to Slopes
+        By channel, those whose values have an order and vary, and are observed at two times of a patient in each arm.
+
+    Raises
+    ------
+    NotComputableError
+        As `treated_patients`, or without visit times.
+
+    Notes
+    -----
+    Follow-up that ends for reasons that go with the slope biases it, in synthetic and real patients alike.
+    """
+    schema = cohort.schema
+    if schema.visit_time is None:
+        raise NotComputableError("it needs visit times, and the schema has none")
+    name, time = schema.patient_id, schema.visit_time.column
+    arms = cohort.static.select(name, pl.Series("(treated)", treated_patients(cohort, arm)))
+    visits = numeric_visits(cohort).join(arms, on=name, how="left", maintain_order="left")
+    treated = visits["(treated)"].to_numpy()
+    patients = visits[name].rank("dense").to_numpy().astype(np.int64)
+    times = visits[time].to_numpy().astype(np.float64)
+    found = {}
+    for channel in ordered_channels(schema):
+        values = visits[channel].to_numpy().astype(np.float64)
+        seen = ~np.isnan(values) & ~np.isnan(treated)
+        if not seen.any():
+            continue
+        t, x = (_within(array[seen], patients[seen]) for array in (times, values))
+        spread = np.bincount(treated[seen].astype(np.int64), t**2, 2)
+        change = np.bincount(treated[seen].astype(np.int64), t * x, 2)
+        sd = float(values[seen].std())
+        if spread.min() > 0 and sd > 0:
+            control, second = (change / spread).tolist()
+            found[channel] = Slopes(control, second, sd, float(t.std()))
+    return found
+
+
+def combine_synthetic(estimates: Floats, variances: Floats, n_synthetic: int, n_real: int) -> tuple[float, float]:
+    """Combine the estimates of m synthetic cohorts into one of the population, with its standard error.
+
+    ``q = mean(q_i)`` and ``Var = mean(v_i) (n_S / n_R + 1 / m)``.
+
+    Parameters
+    ----------
+    estimates : array, shape (m,)
+        The same quantity of each synthetic cohort.
+    variances : array, shape (m,)
+        Their squared standard errors, computed as if the patients were real.
+    n_synthetic : int
+        Patients in each synthetic cohort.
+    n_real : int
+        Patients that the synthesizer was fitted to.
+
+    Returns
+    -------
+    estimate, standard_error : float
+        Of the population that the real patients come from.
+
+    Raises
+    ------
+    ConfigError
+        If there is no estimate, their numbers differ, or a number of patients is not above 0.
+
+    Notes
+    -----
+    Assumes that the synthesizer estimates the distribution without bias and as precisely as the right parametric model
+    would; deep ones are less precise, so that the error is too small. A single synthetic cohort (m = 1) taken for real
+    patients forgets the first term altogether.
+
+    References
+    ----------
+    Raab, Nowok and Dibben (2016), Practical data synthesis for large samples, doi:10.29012/jpc.v7i3.407.
+    """
+    if not len(estimates) or len(estimates) != len(variances):
+        raise ConfigError("give one variance for each of one or more estimates")
+    if min(n_synthetic, n_real) < 1:
+        raise ConfigError("numbers of patients must be above 0")
+    variance = variances.mean() * (n_synthetic / n_real + 1 / len(estimates))
+    return float(estimates.mean()), float(np.sqrt(variance))
+
+
+def _within(values: Floats, patients: NDArray[np.int64]) -> Floats:
+    """Return deviations from the patients' own means."""
+    n = np.maximum(np.bincount(patients), 1)
+    return values - (np.bincount(patients, values) / n)[patients]
