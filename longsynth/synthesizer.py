@@ -30,7 +30,7 @@ from longsynth.training.threads import one_thread
 from longsynth.training.trainer import Hardware, is_main_process
 
 MIN_PATIENTS = 20
-MANY_PATIENTS = 5000
+MANY_VISITS = 50_000
 PART = 10_000
 Where = pl.Expr | Mapping[str, Any]
 
@@ -126,7 +126,7 @@ class Synthesizer:
         _check_learnable(train)
         started = time.perf_counter()
         encoder = CohortEncoder().fit(train)
-        small = train.n_patients < MANY_PATIENTS
+        small = train.n_visits < MANY_VISITS
         with tempfile.TemporaryDirectory() as temporary, one_thread(small):
             settings = FitSettings(
                 objective=self.objective,

@@ -19,6 +19,7 @@ from longsynth.schema.types import NUMERIC_KINDS, Column, Constant, Level, Schem
 
 Codec = NumericCodec | LevelCodec
 _SECONDS_PER_DAY = 86400.0
+_SPAN = "(span)"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Item:
     """One variable of a network: a name, the role it plays, and its codec.
 
     ``role`` is ``static``, ``constant`` (a channel that never changes in a patient), ``event``, ``duration``,
-    ``start`` (first visit time) or ``channel``; ``dtype`` is the polars type of the user's column.
+    ``start`` (first visit time), ``span`` (steps from the first visit to the last, without a terminal event) or
+    ``channel``; ``dtype`` is the polars type of the user's column.
     """
 
     name: str
@@ -100,21 +102,26 @@ class CohortEncoder:
         visit_time = self.schema.visit_time
         if visit_time is None or not len(table.times):
             return
+        has_end = self.schema.terminal_event is not None
         scale = fit_time_scale(
             table.times,
             table.offsets,
             table.duration,
             self.schema.time_unit,
             visit_time.decimals,
-            self._duration_decimals(),
+            self._duration_decimals() if has_end else 0,
         )
         self.time_scale = scale
         self.time_dtype = str(table.cohort.visits[visit_time.column].dtype)
         counts = np.diff(table.offsets)
         start = fit_numeric(table.start, np.arange(len(counts)), n_bins=n_bins, decimals=scale.decimals)
         self.static_items.append(Item(visit_time.column, "start", start, self.time_dtype))
-        gaps = np.diff(_steps(table, scale), prepend=0)
-        follows = _follows(table.offsets)
+        steps, follows = _steps(table, scale), _follows(table.offsets)
+        if not has_end:
+            spans = _spans(steps, table.offsets)
+            span = fit_numeric(spans, np.arange(len(counts)), n_bins=n_bins, decimals=0, bounds=(0.0, None))
+            self.static_items.append(Item(_SPAN, "span", span, "Float64"))
+        gaps = np.diff(steps, prepend=0)
         if follows.any():
             self.gap = fit_gaps(gaps[follows], table.owner[follows], n_bins)
 
@@ -127,7 +134,6 @@ class CohortEncoder:
         if not hasattr(self, "schema"):
             raise NotFittedError("the encoder is not fitted; call fit(cohort) first")
         table = _Tables(cohort)
-        static = [self._encode_static(item, cohort, table) for item in self.static_items]
         channels = [_encode(item, cohort.visits[item.name]) for item in self.channel_items]
         n, n_visits = cohort.n_patients, len(table.times)
         steps, gap_codes = np.zeros(n_visits, np.int64), np.full(n_visits, -1, np.int16)
@@ -140,6 +146,7 @@ class CohortEncoder:
                 gaps = np.diff(steps, prepend=0)[follows].astype(float)
                 gap_codes[follows], gap_positions[follows] = self.gap.encode(gaps)
             ends = self._ends_at_visit(table)
+        static = [self._encode_static(item, table, steps) for item in self.static_items]
         return EncodedCohort(
             **_columns("static", static, n),
             **_columns("", channels, n_visits),
@@ -162,12 +169,14 @@ class CohortEncoder:
             ends[counts > 1] = np.abs(last - table.duration[counts > 1]) < self.time_scale.tolerance
         return ends
 
-    def _encode_static(self, item: Item, cohort: Cohort, table: _Tables) -> tuple[np.ndarray, np.ndarray]:
+    def _encode_static(self, item: Item, table: _Tables, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if item.role == "start":
             return item.codec.encode(table.start)
+        if item.role == "span":
+            return item.codec.encode(_spans(steps, table.offsets))
         if item.role == "constant":
             return _encode(item, table.first_observed(item.name))
-        return _encode(item, cohort.static[item.name])
+        return _encode(item, table.cohort.static[item.name])
 
     def inverse_transform(self, encoded: EncodedCohort, patient_ids: list[str]) -> Cohort:
         """Return the synthetic cohort of these codes under these patient ids."""
@@ -196,7 +205,7 @@ class CohortEncoder:
         columns = [
             _decode(item, codes[:, number], positions[:, number])
             for number, item in enumerate(self.static_items)
-            if item.role not in ("start", "constant")
+            if item.role not in ("start", "span", "constant")
         ]
         return enforce_static(self.schema, pl.DataFrame(columns), self._conform(self.static_items))
 
@@ -266,6 +275,8 @@ class _Tables:
         if schema.terminal_event is not None:
             self.duration = cohort.static[schema.terminal_event.duration].cast(pl.Float64).to_numpy()
             self.event = cohort.static[schema.terminal_event.event].cast(pl.Int64).to_numpy()
+        else:  # the record itself ends somewhere: at its last visit
+            self.duration[has_visits] = self.times[self.offsets[1:][has_visits] - 1]
 
     def first_observed(self, name: str) -> pl.Series:
         """The first observed value of a channel for each patient, in patient order."""
@@ -288,6 +299,14 @@ def _follows(offsets: np.ndarray) -> np.ndarray:
 def _steps(table: _Tables, scale: TimeScale) -> np.ndarray:
     """Whole steps since the first visit, strictly increasing within a patient, shape (V,)."""
     return np.round((table.times - table.start[table.owner]) / scale.step).astype(np.int64)
+
+
+def _spans(steps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Steps from the first to the last visit, NaN without visits, shape (N,)."""
+    spans = np.full(len(offsets) - 1, np.nan)
+    has_visits = np.diff(offsets) > 0
+    spans[has_visits] = steps[offsets[1:][has_visits] - 1]
+    return spans
 
 
 def _columns(prefix: str, pairs: list[tuple[np.ndarray, np.ndarray]], n_rows: int) -> dict[str, np.ndarray]:

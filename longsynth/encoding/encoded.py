@@ -17,7 +17,8 @@ class EncodedCohort:
     Attributes
     ----------
     static_codes, static_positions : ndarray, shape (N, S)
-        Static attributes, channels that are constant within a patient, event type, duration and first visit time.
+        Static attributes, channels that are constant within a patient, event type, duration, first visit time
+        and, without a terminal event, steps from the first to the last visit.
     codes, positions : ndarray, shape (V, C)
         Channel values.
     gap_codes, gap_positions : ndarray, shape (V,)
@@ -29,7 +30,7 @@ class EncodedCohort:
     start : ndarray, shape (N,)
         First visit time in the schema's time unit; NaN without visits.
     duration : ndarray, shape (N,)
-        End of follow-up in the schema's time unit; NaN without a terminal event.
+        End of follow-up in the schema's time unit; without a terminal event the last visit, NaN if there is none.
     event : ndarray of int64, shape (N,)
         Event type, 0 = censored; 0 without a terminal event.
     ends_at_visit : ndarray of bool, shape (N,)

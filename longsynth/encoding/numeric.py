@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import ndtri
 
 N_KNOTS = 17
+KNOT_PATIENTS = 5
 MAX_DECIMALS = 6
 TAIL_SIZE = 5
 _EXTREME_SCORE = 1000.0
@@ -157,8 +158,7 @@ def fit_numeric(
         decimals = find_decimals(data)
     starts = _class_starts(data, owners, n_bins)
     stops = np.append(starts[1:], len(data))
-    grid = np.linspace(0, 1, N_KNOTS)
-    knots = np.stack([np.quantile(data[a:b], grid) for a, b in zip(starts, stops, strict=True)])
+    knots = np.stack([_knots(data[a:b], owners[a:b]) for a, b in zip(starts, stops, strict=True)])
     knots[0], knots[-1] = _tail(data, stops[0], -1, knots[0]), _tail(data, len(data) - starts[-1], 1, knots[-1])
     spread = float(data[-1] - data[0])
     cumulative = np.append(starts, len(data)) / len(data)
@@ -201,6 +201,13 @@ def _class_starts(data: np.ndarray, owners: np.ndarray, n_bins: int) -> np.ndarr
         if index + count - open_start >= mass:
             open_start = None
     return np.array(starts)
+
+
+def _knots(data: np.ndarray, owners: np.ndarray) -> np.ndarray:
+    """Return the quantiles of a class, no finer than a few patients apart, so that it holds no patient's own value."""
+    n_segments = int(np.clip(len(np.unique(owners)) // KNOT_PATIENTS, 1, N_KNOTS - 1))
+    places = np.linspace(0, 1, n_segments + 1)
+    return np.interp(np.linspace(0, 1, N_KNOTS), places, np.quantile(data, places))
 
 
 def _tail(data: np.ndarray, size: int, side: int, knots: np.ndarray) -> np.ndarray:

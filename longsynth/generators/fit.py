@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,13 @@ from torch import nn
 from longsynth.cohort.cohort import Cohort
 from longsynth.encoding.cohort_encoder import CohortEncoder
 from longsynth.encoding.encoded import EncodedCohort
-from longsynth.exceptions import ConfigError
+from longsynth.exceptions import ConfigError, NotComputableError
 from longsynth.generators.calibration import N_OWN_PATIENTS, fit_calibration
+from longsynth.generators.held_out import MAX_MEMBERSHIP, membership_held_out
 from longsynth.generators.model import Architecture, Model
 from longsynth.generators.refine import refine, train_rounds
 from longsynth.generators.settings import FitSettings
-from longsynth.generators.specs import outcome_shares
+from longsynth.generators.specs import outcome_shares, usual_steps
 from longsynth.networks.sequence import SequenceSize
 from longsynth.seeding import child_seed, stream
 from longsynth.training.batches import CohortDataModule
@@ -60,12 +62,31 @@ def _likelihood_stages(model: Model, train: Cohort, encoded: EncodedCohort, sett
         record["static"] = _likelihood_stage("static", model.static, encoder, encoded, folds, plan.static, settings)
     if model.sequence:
         rows = np.flatnonzero(encoded.n_visits > 0)
-        record["sequence"] = _likelihood_stage(
-            "sequence", model.sequence, encoder, encoded.take(rows), folds[rows], plan.sequence, settings
-        )
+        stage = partial(_likelihood_stage, "sequence", model.sequence, encoder, encoded.take(rows), folds[rows])
+        record["sequence"] = stage(plan.sequence, settings)
+        if plan.sequence.keep_tail:
+            record["sequence"] |= _brake(model, train, folds, stage, settings)
         if settings.objective == "hybrid":
             record["refinement"] = refine(model, train, encoded, folds, settings)
     return record
+
+
+def _brake(
+    model: Model,
+    train: Cohort,
+    folds: np.ndarray,
+    stage: Callable[[StagePlan, FitSettings], dict[str, Any]],
+    settings: FitSettings,
+) -> dict[str, Any]:
+    """Go back from the tail to the weights of the best held-out likelihood if members' own patients show."""
+    try:
+        membership = membership_held_out(model, train, folds, child_seed(settings.seed, "brake"))
+    except NotComputableError as error:
+        return {"tail_membership": str(error)}
+    if membership <= MAX_MEMBERSHIP:
+        return {"tail_membership": membership}
+    best = stage(replace(settings.plan.sequence, keep_tail=False), replace(settings, resume=True))
+    return {name: best[name] for name in best if name != "seconds"} | {"tail_membership": membership}
 
 
 def _architecture(encoded: EncodedCohort, settings: FitSettings) -> Architecture:
@@ -77,6 +98,7 @@ def _architecture(encoded: EncodedCohort, settings: FitSettings) -> Architecture
         size=SequenceSize(plan.hidden_size, plan.n_units, plan.dropout, plan.free_gaps),
         backbone=settings.backbone,
         outcome_shares=outcome_shares(encoded),
+        usual_steps=usual_steps(encoded),
         max_visits=longest + longest // 2 + 2,
     )
 

@@ -39,7 +39,7 @@ class Architecture:
         Sizes of the sequence network.
     backbone : str
         ``recurrent`` or ``transformer``.
-    outcome_shares : tuple of float
+    outcome_shares, usual_steps : tuple of float
         As in :class:`~longsynth.networks.sequence.TimeSettings`.
     max_visits : int
         No synthetic record gets longer.
@@ -50,6 +50,7 @@ class Architecture:
     size: SequenceSize
     backbone: str
     outcome_shares: tuple[float, float, float]
+    usual_steps: tuple[float, ...]
     max_visits: int
 
     def to_json(self) -> dict[str, Any]:
@@ -61,6 +62,7 @@ class Architecture:
         """Rebuild the settings from :meth:`to_json`."""
         shares = state["outcome_shares"]
         fixed = {"size": SequenceSize(**state["size"]), "outcome_shares": (shares[0], shares[1], shares[2])}
+        fixed["usual_steps"] = tuple(state["usual_steps"])
         return cls(**(state | fixed))
 
 
@@ -94,7 +96,7 @@ class Model:
                         StaticNetwork(static_specs, architecture.static_units, architecture.size.dropout)
                     )
                 if encoder.time_scale is not None:
-                    times = time_settings(encoder, architecture.outcome_shares)
+                    times = time_settings(encoder, architecture.outcome_shares, architecture.usual_steps)
                     network = SequenceNetwork(
                         static_specs, channel_specs, times, architecture.size, architecture.backbone
                     )
@@ -203,14 +205,17 @@ class Model:
         )
 
     def _outcomes(self, codes: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """First visit time, duration and event type (n,) of static codes; no first visit after the end."""
-        found = {"start": np.full(len(codes), np.nan), "duration": np.full(len(codes), np.nan)}
+        """First visit time, end and event type (n,) of static codes; no first visit after the end."""
+        found = {role: np.full(len(codes), np.nan) for role in ("start", "duration", "span")}
         event = np.zeros(len(codes), np.int64)
         for number, item in enumerate(self.encoder.static_items):
             if item.role in found:
                 found[item.role] = item.codec.decode(codes[:, number], positions[:, number])
             elif item.role == "event":
                 event = codes[:, number]
+        scale = self.encoder.time_scale
+        if scale is not None and self.encoder.schema.terminal_event is None:
+            return found["start"], found["start"] + np.nan_to_num(found["span"]) * scale.step, event
         return np.fmin(found["start"], found["duration"]) + 0.0 * found["start"], found["duration"], event
 
     def _visits(

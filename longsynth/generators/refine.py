@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import copy
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from longsynth.cohort.cohort import Cohort
-from longsynth.encoding.encoded import EncodedCohort, concatenate
-from longsynth.evaluation.detection import detect_patient
+from longsynth.encoding.encoded import EncodedCohort
 from longsynth.exceptions import NotComputableError
+from longsynth.generators.held_out import MAX_MEMBERSHIP, score_held_out
 from longsynth.generators.model import Model
 from longsynth.generators.settings import FitSettings
-from longsynth.privacy.membership import mia_auc
 from longsynth.seeding import child_seed
 from longsynth.training.batches import make_batch
 from longsynth.training.plan import RoundPlan
@@ -27,9 +26,6 @@ from longsynth.training.rounds import Member, RoundsModule
 from longsynth.training.trainer import Hardware, quiet_training, run_stage
 
 MAX_CRITIC_VISITS = 256
-N_SCORE_DRAWS = 3
-MAX_SCORED = 2000
-MAX_MEMBERSHIP = 0.53
 
 
 def refine(
@@ -124,40 +120,3 @@ def _member(model: Model, number: int, encoded: EncodedCohort, folds: np.ndarray
         draw=draw,
         real=lambda chosen: make_batch(encoded, scale, chosen),
     )
-
-
-@dataclass(frozen=True)
-class HeldOutScore:
-    """How a model does on patients held out of each member.
-
-    ``detections`` are the AUCs, by draw, of a classifier between held-out and synthetic patients; ``membership`` is the
-    mean AUC of the nearest-patient attack on each member's own train patients. 0.5 is best for both.
-    """
-
-    detections: list[float]
-    membership: float
-
-
-def score_held_out(model: Model, train: Cohort, folds: np.ndarray, seed: int) -> HeldOutScore:
-    """Score a model on held-out patients; draws are seeded, so that two models are compared on equal noise."""
-    held_out = train.select(_ids(train, np.flatnonzero(folds >= 0)[:MAX_SCORED]))
-    detections, attacked = [], []
-    for draw in range(N_SCORE_DRAWS):
-        drawn = []
-        for number in range(model.architecture.n_members):
-            outside, inside = (np.flatnonzero(rows)[:MAX_SCORED] for rows in (folds == number, folds != number))
-            part = model.sample(len(outside), child_seed(seed, "score", draw, number), member=number)
-            drawn.append(part)
-            if draw == 0:
-                known = (train.select(_ids(train, rows)) for rows in (inside, outside))
-                attacked.append(mia_auc(_decoded(model, part), *known))
-        detections.append(detect_patient(_decoded(model, concatenate(drawn)), held_out, draw, n_repeats=1))
-    return HeldOutScore(detections, float(np.mean(attacked)))
-
-
-def _decoded(model: Model, encoded: EncodedCohort) -> Cohort:
-    return model.encoder.inverse_transform(encoded, [f"synthetic-{row:06d}" for row in range(encoded.n_patients)])
-
-
-def _ids(cohort: Cohort, rows: np.ndarray) -> list[Any]:
-    return cohort.static[cohort.schema.patient_id].gather(rows).to_list()

@@ -13,6 +13,9 @@ from longsynth.networks.items import ItemSpec
 from longsynth.networks.rollout import Limit
 from longsynth.networks.sequence import TimeSettings
 
+MOST_NUMBERED = 64
+FEWEST_WITH_VISIT = 20
+
 
 def item_spec(item: Item) -> ItemSpec:
     """Return the features, borders and shares of one item."""
@@ -43,7 +46,18 @@ def outcome_shares(encoded: EncodedCohort) -> tuple[float, float, float]:
     return float(gap), float(end), float(stop)
 
 
-def time_settings(encoder: CohortEncoder, shares: tuple[float, float, float]) -> TimeSettings:
+def usual_steps(encoded: EncodedCohort) -> tuple[float, ...]:
+    """Return the median steps from the first visit to visit 1, 2, ..., as far as enough patients have it."""
+    counts = encoded.n_visits
+    usual = [0.0]
+    while (
+        len(usual) < MOST_NUMBERED and (reached := encoded.offsets[:-1][counts > len(usual)]).size >= FEWEST_WITH_VISIT
+    ):
+        usual.append(max(usual[-1], float(np.median(encoded.steps[reached + len(usual)]))))
+    return tuple(usual)
+
+
+def time_settings(encoder: CohortEncoder, shares: tuple[float, float, float], usual: tuple[float, ...]) -> TimeSettings:
     """Return scales and gap classes of the visit times of a cohort with visits."""
     scale = encoder.time_scale
     assert scale is not None
@@ -56,6 +70,7 @@ def time_settings(encoder: CohortEncoder, shares: tuple[float, float, float]) ->
         knots=np.ones((1, 2)) if encoder.gap is None else np.maximum(encoder.gap.knots, 1.0),
         may_end=scale.ends_at_visits,
         outcome_shares=shares,
+        usual_steps=np.array(usual),
     )
 
 

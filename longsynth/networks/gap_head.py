@@ -15,6 +15,7 @@ from longsynth.networks.masked_head import draw_class
 
 GAP, END, STOP = 0, 1, 2
 _NEVER = -1e9
+_FOLLOW = torch.tensor([[0.5], [0.0], [0.0]])
 
 
 class GapHead(nn.Module):
@@ -38,6 +39,9 @@ class GapHead(nn.Module):
         Whether a visit exactly at the end of follow-up is an outcome of its own.
     shares : tuple of three floats
         Train shares of GAP, END and STOP, where the head starts.
+    past : slice
+        Columns of the context with the score at which the next visit is due, the last score and the mean one; the
+        mixture's means follow them.
     """
 
     edges: Tensor
@@ -55,9 +59,10 @@ class GapHead(nn.Module):
         free: bool,
         may_end: bool,
         shares: tuple[float, float, float],
+        past: slice,
     ) -> None:
         super().__init__()
-        self.free = free
+        self.free, self.past = free, past
         self.n_classes = len(knots)
         self.register_buffer("edges", torch.tensor(edges, dtype=torch.float32), persistent=False)
         self.register_buffer("knots", torch.tensor(knots, dtype=torch.float64), persistent=False)
@@ -68,6 +73,8 @@ class GapHead(nn.Module):
             nn.Linear(context_size, 2 * n_units), nn.SiLU(), nn.Dropout(dropout), nn.Linear(2 * n_units, 2 * n_units)
         )
         self.out = nn.Linear(2 * n_units, 3 + n_value)
+        if not free:
+            self.past_weights = nn.Parameter(_FOLLOW.repeat(1, mixture.N_COMPONENTS))
         with torch.no_grad():
             self.out.weight.mul_(0.1)
             self.out.bias[:3] = torch.log(torch.tensor(shares) + 1e-4)
@@ -79,7 +86,14 @@ class GapHead(nn.Module):
     def parameters_of(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """Outcome logits (R, 3) and gap parameters (R, ·) of contexts (R, D)."""
         parameters = self.out(functional.silu(self.hidden(context)))
-        return parameters[:, :3], parameters[:, 3:]
+        outcomes, values = parameters[:, :3], parameters[:, 3:]
+        if not self.free:
+            follow = (context[:, self.past] @ self.past_weights).to(values.dtype)
+            values = torch.cat(
+                [values[:, : mixture.MEANS.start], values[:, mixture.MEANS] + follow, values[:, mixture.MEANS.stop :]],
+                1,
+            )
+        return outcomes, values
 
     def highest_class(self, steps_left: Tensor) -> Tensor:
         """Highest class (R,) whose smallest gap fits into ``steps_left`` (R,); -1 if none fits."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from longsynth.networks.carried import Carried
 from longsynth.networks.gap_head import END, STOP
+from longsynth.networks.history import History
 from longsynth.networks.sequence import SequenceNetwork
 
 
@@ -118,6 +119,7 @@ class _State:
 
     memory: Any
     carried: Carried
+    history: History
     static: Tensor
     after: Tensor
     start: Tensor
@@ -137,6 +139,7 @@ class _State:
         return cls(
             memory=memory,
             carried=Carried.start(network.table, len(start), start.device),
+            history=History.start(len(start), start.device),
             static=static,
             after=network.before_first(static, hidden, start.float(), duration.float()),
             start=start,
@@ -167,11 +170,13 @@ class _State:
         inputs = network.visit_inputs(codes, time, self.gap, duration, self.static)
         hidden, self.memory = network.backbone.step(inputs, self.memory)
         self.carried.add(network.table, codes, self.time)
+        self.history.add(network.schedule, torch.round(self.gap / times.step))
         statistics = self.carried.statistics(network.table, self.time, times.typical_gap)
         self.after = torch.cat([hidden, statistics, network.time_features(time, duration), self.static], -1)
+        context = torch.cat([self.after, self.history.features(network.schedule, self.steps)], -1)
         left = self.duration - self.time
         steps_left = torch.where(left.isnan(), torch.inf, torch.floor(left / times.step + 1e-6))
-        outcome, code, position, steps = network.gaps.sample(self.after, steps_left, left > times.tolerance, generator)
+        outcome, code, position, steps = network.gaps.sample(context, steps_left, left > times.tolerance, generator)
         self.gap_codes, self.gap_positions, self.at_end = code, position, outcome == END
         self.steps = self.steps + steps
         following = torch.where(self.at_end, self.duration, self.start + self.steps * times.step)
@@ -181,6 +186,7 @@ class _State:
     def keep(self, network: SequenceNetwork, rows: Tensor) -> _State:
         """The state of some patients."""
         parts: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        kept = {name: part[rows] for name, part in parts.items() if name not in ("memory", "carried")}
+        kept = {name: part[rows] for name, part in parts.items() if name not in ("memory", "carried", "history")}
         memory = network.backbone.keep(self.memory, rows)
-        return _State(**(kept | {"memory": memory, "carried": self.carried.keep(rows)}))
+        pasts = {"carried": self.carried.keep(rows), "history": self.history.keep(rows)}
+        return _State(**(kept | pasts | {"memory": memory}))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from longsynth.networks import carried
+from longsynth.networks import carried, history
 from longsynth.networks.batch import PatientBatch
 from longsynth.networks.gap_head import END, GAP, STOP, GapHead
 from longsynth.networks.items import ItemSpec, ItemTable
@@ -29,7 +29,8 @@ class TimeSettings:
 
     ``step``, ``typical_gap`` and ``typical_duration`` are in the schema's time unit; ``tolerance`` is the distance
     below which two times are the same; ``edges`` and ``knots`` describe the gap classes as in :class:`GapHead`;
-    ``outcome_shares`` are the train shares of a further visit, a last visit at the end of follow-up, and no visit.
+    ``outcome_shares`` are the train shares of a further visit, a last visit at the end of follow-up, and no visit;
+    ``usual_steps`` are the usual steps from the first visit to visit 1, 2, ....
     """
 
     step: float
@@ -40,6 +41,7 @@ class TimeSettings:
     knots: np.ndarray
     may_end: bool
     outcome_shares: tuple[float, float, float]
+    usual_steps: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -86,15 +88,19 @@ class SequenceNetwork(nn.Module):
         input_size = self.table.n_columns + N_TIME_FEATURES + N_GAP_FEATURES + static_size
         self.backbone: Any = BACKBONES[backbone](input_size, static_size, size.hidden_size, size.dropout)
         after = size.hidden_size + carried.width(self.table) + N_TIME_FEATURES + static_size
+        self.schedule = history.Schedule(
+            *(torch.tensor(part) for part in (times.usual_steps, times.edges, times.knots))
+        )
         self.gaps = GapHead(
             times.edges,
             times.knots,
-            after,
+            after + history.WIDTH,
             size.n_units,
             size.dropout,
             free=size.free_gaps,
             may_end=times.may_end,
             shares=times.outcome_shares,
+            past=slice(after, after + 3),
         )
         self.channels = None
         if channel_items:
@@ -142,7 +148,8 @@ class SequenceNetwork(nn.Module):
         statistics = carried.carried_over(self.table, batch.codes, batch.time, self.times.typical_gap)
         times = self.time_features(batch.time, duration)
         after = torch.cat([hidden[:, 1:], statistics, times, along], -1)
-        gaps, stops, predicted = self._gap_log_prob(batch, after)
+        steps = ((batch.time - batch.time[:, :1]) / self.times.step).round()
+        gaps, stops, predicted = self._gap_log_prob(batch, torch.cat([after, self.schedule.along(steps)], -1))
         channels = hidden.new_zeros(n)
         if self.channels is not None:
             first = self.before_first(static, hidden[:, 0], batch.time[:, 0], batch.duration)
@@ -159,9 +166,9 @@ class SequenceNetwork(nn.Module):
         nothing = static.new_zeros(len(static), carried.width(self.table))
         return torch.cat([hidden, nothing, self.time_features(start, duration), static], -1)
 
-    def _gap_log_prob(self, batch: PatientBatch, after: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _gap_log_prob(self, batch: PatientBatch, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         counts = batch.visit.sum(1, keepdim=True)
-        index = torch.arange(batch.visit.shape[1], device=after.device).unsqueeze(0)
+        index = torch.arange(batch.visit.shape[1], device=context.device).unsqueeze(0)
         ends = batch.ends_at_visit.unsqueeze(1)
         outcome = torch.full_like(batch.gap_codes, GAP)
         outcome = torch.where(ends & (index == counts - 2), END, outcome)
@@ -169,7 +176,7 @@ class SequenceNetwork(nn.Module):
         asked = batch.visit & ~(ends & (index == counts - 1))
         following = torch.nn.functional.pad(batch.gap_codes[:, 1:], (0, 1))
         total, stop = self.gaps.log_prob(
-            after[asked], outcome[asked], following[asked], batch.steps_left[asked], batch.time_left[asked]
+            context[asked], outcome[asked], following[asked], batch.steps_left[asked], batch.time_left[asked]
         )
         stopped = _by_patient((outcome[asked] == STOP).float(), asked)
         return _by_patient(total, asked), stopped, _by_patient(stop.detach(), asked)

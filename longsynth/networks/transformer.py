@@ -22,7 +22,7 @@ class _Layer(nn.Module):
 
     def heads(self, linear: nn.Module, x: Tensor) -> Tensor:
         """Split (N, L, H) into (N, heads, L, H / heads)."""
-        return linear(x).view(x.shape[0], x.shape[1], N_HEADS, -1).transpose(1, 2)
+        return linear(x).view(x.shape[0], x.shape[1], N_HEADS, x.shape[-1] // N_HEADS).transpose(1, 2)
 
     def forward(self, x: Tensor, past: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         normed = self.norm_attention(x)

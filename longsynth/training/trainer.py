@@ -79,9 +79,9 @@ def run_stage(
         ``stop_ratio`` of the weights that were kept.
     """
     finished, last = folder / "finished.json", folder / "last.ckpt"
+    kept = last if patience is None or keep_tail else folder / "best.ckpt"
     if resume and finished.exists():
-        _load(module, last if patience is None or keep_tail else folder / "best.ckpt")
-        return json.loads(finished.read_text())
+        return _keep(module, kept, json.loads(finished.read_text()))
     if not resume and folder.exists() and is_main_process():
         shutil.rmtree(folder)
     best, watch = ModelCheckpoint(folder, "best", monitor=HELD_OUT_NLL, enable_version_counter=False), _Watch()
@@ -103,14 +103,11 @@ def run_stage(
         log_every_n_steps=50,
     )
     trainer.fit(module, datamodule=data, ckpt_path=str(last) if resume and last.exists() else None)
-    record: dict[str, Any] = {"epochs": trainer.current_epoch}
-    if patience is not None:
-        kept = _load(module, last if keep_tail else Path(best.best_model_path))
-        best_epoch = min(watch.seen, key=lambda epoch: watch.seen[epoch][HELD_OUT_NLL])
-        record |= {"best_epoch": best_epoch, "kept_epoch": kept} | watch.seen[kept]
+    seen = {str(epoch): figures for epoch, figures in watch.seen.items()}
+    told: dict[str, Any] = {"epochs": trainer.current_epoch, "seen": seen}
     if trainer.is_global_zero:
-        finished.write_text(json.dumps(record))
-    return record
+        finished.write_text(json.dumps(told))
+    return _keep(module, kept, told)
 
 
 def _trainer(hardware: Hardware, **settings: Any) -> pl.Trainer:
@@ -123,11 +120,15 @@ def _trainer(hardware: Hardware, **settings: Any) -> pl.Trainer:
         ) from error
 
 
-def _load(module: pl.LightningModule, checkpoint: Path) -> int:
-    """Load the weights of one of our own checkpoints and return its epoch."""
+def _keep(module: pl.LightningModule, checkpoint: Path, told: dict[str, Any]) -> dict[str, Any]:
+    """Load the weights of one of our own checkpoints and return the record of a stage that keeps them."""
     found = torch.load(checkpoint, map_location="cpu", weights_only=False)
     module.load_state_dict(found["state_dict"])
-    return int(found["epoch"])
+    record, seen = {"epochs": told["epochs"]}, told["seen"]
+    if seen:
+        best_epoch = min(seen, key=lambda epoch: float(seen[epoch][HELD_OUT_NLL]))
+        record |= {"best_epoch": int(best_epoch), "kept_epoch": int(found["epoch"])} | seen[str(found["epoch"])]
+    return record
 
 
 class _Watch(pl.Callback):

@@ -121,3 +121,10 @@ def test_awkward_cohorts_come_back(name):
                 np.testing.assert_allclose(again[column].to_numpy(), table[column].to_numpy(), atol=1e-6)
             else:
                 assert again[column].to_list() == table[column].to_list(), column
+
+
+def test_knots_of_few_patients_hold_none_of_their_values():
+    values = np.sort(np.random.default_rng(0).normal(size=400))
+    codec = fit_numeric(values, np.arange(400), n_bins=48)
+    inner = codec.knots[2:-2, 1:-1].ravel()
+    assert np.isin(inner, values).mean() == 0.0

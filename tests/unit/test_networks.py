@@ -10,7 +10,7 @@ from awkward import plain_schema, plain_tables
 from longsynth.cohort.cohort import Cohort
 from longsynth.encoding import CohortEncoder
 from longsynth.generators.model import Architecture, Model
-from longsynth.generators.specs import outcome_shares
+from longsynth.generators.specs import outcome_shares, usual_steps
 from longsynth.networks import carried, mixture
 from longsynth.networks.draw import draw_index
 from longsynth.networks.gap_head import GAP, STOP
@@ -27,7 +27,9 @@ def fitted(backbone="recurrent", free_gaps=False):
     encoder = CohortEncoder(n_bins=8).fit(cohort)
     encoded = encoder.transform(cohort)
     size = SequenceSize(hidden_size=16, n_units=8, dropout=0.0, free_gaps=free_gaps)
-    model = Model(encoder, Architecture(1, 8, size, backbone, outcome_shares(encoded), 12), seed=0)
+    model = Model(
+        encoder, Architecture(1, 8, size, backbone, outcome_shares(encoded), usual_steps(encoded), 12), seed=0
+    )
     for network in model.networks().values():
         network.eval()
         with torch.no_grad():

@@ -7,6 +7,7 @@ from quick import make_quick
 import longsynth as ls
 from longsynth.exceptions import NotComputableError
 from longsynth.generators import refine
+from longsynth.generators.held_out import HeldOutScore
 
 torch.set_num_threads(1)
 
@@ -43,7 +44,7 @@ def fit_with_scores(train, monkeypatch, refined, control):
     ],
 )
 def test_gain_noise_and_membership_decide(train, monkeypatch, refined, membership, control, kept):
-    scores = refine.HeldOutScore(refined, membership), refine.HeldOutScore(control, 0.5)
+    scores = HeldOutScore(refined, membership), HeldOutScore(control, 0.5)
     record, same = fit_with_scores(train, monkeypatch, *scores)
     assert record["kept"] is kept
     assert record["gain"] == pytest.approx(sum(control) / 3 - sum(refined) / 3)
