@@ -26,7 +26,7 @@ def copies(share: float = 1.0, noise: float = 0.0, seed: int = 0) -> Cohort:
     rng = np.random.default_rng(seed)
     for name in ("marker", "echo") if noise else ():
         width = visits[name].quantile(0.95) - visits[name].quantile(0.05)
-        visits = visits.with_columns(pl.col(name) + pl.Series(rng.normal(0, noise * width, visits.height)))
+        visits = visits.with_columns((pl.col(name) + pl.Series(rng.normal(0, noise * width, visits.height))).round(3))
     return relabelled(Cohort(static, visits, schema=MEMBERS.schema, origin="synthetic"), seed)
 
 

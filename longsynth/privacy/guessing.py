@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,8 @@ from longsynth.seeding import child_seed, stream
 
 MOST_ROWS = 5000
 MOST_LEVELS = 20
-N_TREES = 50
+N_TREES = 30
+LEARNING_RATE = 0.2
 Guesser = Callable[[Windows], NDArray[np.float64]]
 
 
@@ -96,7 +98,8 @@ def learned(
         return lambda windows: np.full(len(windows.patient), secret.typical)
     if not secret.is_number and len(levels) > MOST_LEVELS:
         return None
-    settings = {"max_iter": N_TREES, "early_stopping": False, "random_state": child_seed(seed, "trees")}
+    settings: dict[str, Any] = {"max_iter": N_TREES, "learning_rate": LEARNING_RATE, "early_stopping": False}
+    settings["random_state"] = child_seed(seed, "trees")
     model = (
         HistGradientBoostingRegressor(loss="absolute_error", **settings)
         if secret.is_number
