@@ -11,6 +11,7 @@ _HOMES = {
     "Cohort": "longsynth.cohort.cohort",
     "Schema": "longsynth.schema.types",
     "Synthesizer": "longsynth.synthesizer",
+    "assess_privacy": "longsynth.privacy.assess",
     "compare": "longsynth.report.comparison",
     "evaluate": "longsynth.evaluation.evaluate",
     "infer_schema": "longsynth.schema.infer",

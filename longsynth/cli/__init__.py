@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from longsynth.cli import privacy  # noqa: F401  (adds a verb)
 from longsynth.cli.outputs import stop
 from longsynth.cli.verbs import app
 from longsynth.exceptions import LongsynthError
 
 
 def main() -> None:
-    """Run the command line. Exits with 0 when done, 2 for a usage or data error; a traceback and 1 are our fault."""
+    """Run the command line. Exits with 0 when done, 1 for our fault, 2 for usage or data, 3 for a missed limit."""
     try:
         app()
     except LongsynthError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,8 +15,10 @@ from longsynth.cohort.cohort import Cohort
 from longsynth.cohort.columns import counted
 from longsynth.exceptions import CohortError, ConfigError, NotComputableError
 from longsynth.privacy.base import ATTACKS, DEFAULT_TARGETS, Attack, Release, prepare_release
+from longsynth.privacy.exposure import exposure
 from longsynth.privacy.judge import adjusted, judged, unassessed
 from longsynth.privacy.knowledge import PRESETS, Knowledge, preset
+from longsynth.privacy.nearest_records import nearest_records
 from longsynth.privacy.records import Records
 from longsynth.privacy.results import AttackResult, PrivacyAssessment, Provenance
 from longsynth.privacy.worst_case import worst_cases
@@ -110,18 +112,23 @@ def assess_privacy(
         for job in jobs:
             results += _run(job, seed)
             advance()
-    used = {job.knowledge.name: job.knowledge.describe() for job in jobs}
     provenance = Provenance(
         n_synthetic=tuple(cohort.n_patients for cohort in made),
         n_train=train.n_patients,
         n_holdout=None if held_out is None else held_out.n_patients,
         attacks=tuple(attack.name for attack in chosen),
-        knowledge=used,
+        knowledge={job.knowledge.name: job.knowledge.describe() for job in jobs},
         n_targets=DEFAULT_TARGETS,
         seed=seed,
         version=__version__,
     )
-    return PrivacyAssessment(adjusted(results), provenance, notes=tuple(_notes(made, train, held_out, chosen)))
+    return PrivacyAssessment(
+        results=adjusted(results),
+        provenance=provenance,
+        exposure=_exposure(train, seed),
+        diagnostics={} if release is None else nearest_records(release, seed),
+        notes=tuple(_notes(made, train, held_out, chosen)),
+    )
 
 
 def _checked(
@@ -142,7 +149,7 @@ def _checked(
 
 def _check_other_patients(release: Release) -> None:
     """Raise if more records of the holdout stand in train than records of train do twice."""
-    train, holdout = (set_of_records(records) for records in (release.train, release.holdout))
+    train, holdout = (_as_bytes(records) for records in (release.train, release.holdout))
     twins = 1 - len(set(train)) / len(train)
     members = set(train)
     n_shared = sum(record in members for record in holdout)
@@ -209,6 +216,10 @@ def _run(job: Job, seed: int) -> list[AttackResult]:
     return [judged(outcome, about, stream(seed, *path, outcome.part)) for outcome in outcomes]
 
 
+def _exposure(train: Cohort, seed: int) -> tuple[dict[str, Any], ...]:
+    return tuple(exposure(train, seed=seed).to_dicts()) if train.schema.channels else ()
+
+
 def _notes(made: list[Cohort], train: Cohort, holdout: Cohort | None, attacks: list[Attack]) -> Iterator[str]:
     if holdout is None:
         yield NO_HOLDOUT
@@ -242,7 +253,7 @@ def _counting(total: int, progress: bool) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
-def set_of_records(records: Records) -> list[bytes]:
+def _as_bytes(records: Records) -> list[bytes]:
     """Return the static row and the visits of each patient as bytes."""
     visits = np.column_stack([records.time, records.values])
     start = records.start

@@ -115,18 +115,21 @@ def _of_scores(outcome: Outcome, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _of_closeness(outcome: Outcome, rng: np.random.Generator) -> dict[str, Any]:
-    """Return how many patients have a p-value that is small even as the smallest of all."""
+    """Return the share of patients whose p-value is small even among so many: copied, all of them, at 97.5 %."""
     n_draws = len(np.unique(outcome.members.draw))
     members, control = (_smallest(trials, n_draws) for trials in (outcome.members, outcome.control))
-    found = [rates.holm(side) <= LEVEL for side in (members, control)]
-    result = rates.residual(found[0].astype(float), found[1].astype(float), rng)
+    found = [(rates.holm(side) <= LEVEL).astype(float) for side in (members, control)]
+    if found[1].any():
+        raise NotComputableError("control patients look copied too: patients are too alike to tell a single copy")
+    result = rates.residual(found[0], found[1], rng)
+    risk = Estimate(result.risk.value, result.risk.value, result.risk.high)
     return {
         **_named("attack", result.attack, "attack_rate"),
         **_named("control", result.control, "control_rate"),
         **_named("difference", rates.newcombe(result.attack, result.control)),
-        **_named("risk", result.risk),
+        **_named("risk", risk),
         "p_value": float(rates.holm(members).min()),
-        "minimum_detectable_risk": result.minimum_detectable_risk,
+        "minimum_detectable_risk": 1 / len(members),
     }
 
 

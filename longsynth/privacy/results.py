@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import Any, Literal
 
@@ -164,15 +164,20 @@ class PrivacyAssessment:
     provenance : Provenance
         What was attacked, and how.
     exposure : tuple of dict
-        How many patients are unique given k visits, before any release; see `longsynth.privacy.exposure`.
+        The share of train patients whom k visits tell from all others, before any release: ``k``, ``n_patients`` and
+        ``unique``, as `longsynth.privacy.exposure.exposure` returns them.
     notes : tuple of str
         What a reader must know about the assessment as a whole: what was not tried, what was odd.
+    diagnostics : dict of str to float
+        Distances to nearest records, as `longsynth.privacy.nearest_records.nearest_records` returns them. They may
+        show a leak; they never show that there is none.
     """
 
     results: tuple[AttackResult, ...]
     provenance: Provenance
     exposure: tuple[dict[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
+    diagnostics: dict[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         n_assessed = sum(result.state == "assessed" for result in self.results)
@@ -212,7 +217,8 @@ class PrivacyAssessment:
             results = tuple(AttackResult(**row) for row in document["results"])
             made = document["provenance"]
             made = {name: tuple(value) if isinstance(value, list) else value for name, value in made.items()}
-            return cls(results, Provenance(**made), tuple(document["exposure"]), tuple(document["notes"]))
+            exposure, notes = tuple(document["exposure"]), tuple(document["notes"])
+            return cls(results, Provenance(**made), exposure, notes, document["diagnostics"])
         except (ValueError, KeyError, TypeError) as error:
             if isinstance(error, ConfigError):
                 raise
@@ -232,7 +238,7 @@ class PrivacyAssessment:
         rows = [[escape(text) for text in shown(result)] for result in self.results]
         head = "".join(f"<th style='text-align:left'>{text}</th>" for text in heads)
         body = "".join("<tr>" + "".join(f"<td style='text-align:left'>{cell}</td>" for cell in row) for row in rows)
-        notes = "".join(f"<li>{escape(note)}</li>" for note in (*self.notes, *_attackers(self)))
+        notes = "".join(f"<li>{escape(note)}</li>" for note in remarks(self))
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><ul>{notes}</ul>"
 
 
@@ -264,8 +270,16 @@ def reading(result: AttackResult) -> str:
     return f"no excess risk above {result.risk_hi:.3f} at 97.5 % confidence, against this attacker"
 
 
-def _attackers(assessment: PrivacyAssessment) -> list[str]:
-    return [f"{name} knows: {words}" for name, words in assessment.provenance.knowledge.items()]
+def remarks(assessment: PrivacyAssessment) -> list[str]:
+    """Return what stands beside the results, in words: attackers, exposure, diagnostics, notes."""
+    said = [f"{name} knows: {words}" for name, words in assessment.provenance.knowledge.items()]
+    unique = [f"{row['unique']:.0%} by {row['k']}" for row in assessment.exposure if row["unique"] is not None]
+    if unique:
+        said.append(f"told from all other patients by their visits, before any release: {', '.join(unique)} visits")
+    if assessment.diagnostics:
+        listed = ", ".join(f"{name} {value:.2f}" for name, value in assessment.diagnostics.items())
+        said.append(f"nearest records, a diagnostic that proves nothing when it is calm: {listed}")
+    return [*said, *assessment.notes]
 
 
 def _share(value: float | None) -> str:

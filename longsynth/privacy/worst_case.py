@@ -37,9 +37,10 @@ def worst_cases(release: Release, seed: int) -> dict[str, Release]:
           at least as far away from the members as they.
         - "rare": patients with a static level, or an event type, that at most 5 % of the members have.
 
-        A group without members or without control patients has none as targets, so that attacks on it are not assessed.
+        A group without members is left out. One without control patients stays, and cannot be assessed.
     """
-    return {"isolated": release.only(*_isolated(release, seed)), "rare": release.only(*_rare(release))}
+    groups = {"isolated": _isolated(release, seed), "rare": _rare(release)}
+    return {name: release.only(*targets) for name, targets in groups.items() if len(targets[0])}
 
 
 def _isolated(release: Release, seed: int) -> tuple[Integers, Integers]:

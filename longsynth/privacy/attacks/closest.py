@@ -16,10 +16,12 @@ Floats = NDArray[np.float64]
 FEWEST_REAL = 20
 MOST_TWINS = 0.01
 CAUTION = 0.5
+NEIGHBOURS = 10
+MOST_DIMENSIONS = 20.0
 _SAME = 1e-6
 
 
-@attack(criterion="membership", title="A synthetic patient closer to one real patient than chance allows")
+@attack(criterion="duplicates", title="A synthetic patient closer to one real patient than chance allows")
 def closest(release: Release, knowledge: Knowledge, seed: int) -> tuple[Outcome, ...]:  # noqa: ARG001
     """Test for each patient whether the nearest synthetic patient is nearer than a fresh one could be expected to be.
 
@@ -31,8 +33,8 @@ def closest(release: Release, knowledge: Knowledge, seed: int) -> tuple[Outcome,
 
     the chance that the nearest of n_S fresh patients comes as close as ``r d_R``, where points fall as in a Poisson
     process. Adjusted by Holm for all targets, a small p shows a copy of that very patient, be it a single one: rates
-    over patients cannot show that. m is estimated from the two nearest real neighbours of real patients, and halved,
-    since the space around a lonely patient is less regular than that.
+    over patients cannot show that. m is estimated around each patient from the ten nearest real ones, and halved,
+    since space around a lonely patient is less regular than that.
 
     Sees: a single copied patient, also with small noise, if that patient is unlike all others.
 
@@ -58,8 +60,8 @@ def closest(release: Release, knowledge: Knowledge, seed: int) -> tuple[Outcome,
 
     References
     ----------
-    Facco et al. (2017), Estimating the intrinsic dimension of datasets by a minimal neighborhood information,
-    doi:10.1038/s41598-017-11873-y.
+    Levina, Bickel (2004), Maximum likelihood estimation of intrinsic dimension, with the correction of MacKay and
+    Ghahramani (2005), http://www.inference.org.uk/mackay/dimension/.
     """
     everyone = {side: np.ones(release.side(side).n_patients, dtype=bool) for side in SIDES}
     rows = {side: release.targets(side, everyone[side], stream(seed, "closest", side)) for side in SIDES}
@@ -72,27 +74,32 @@ def closest(release: Release, knowledge: Knowledge, seed: int) -> tuple[Outcome,
         real = np.concatenate(sides)
         offsets = {"members": 0, "control": len(sides[0])}
         own = {side: rows[side] + offsets[side] for side in SIDES}
-        to_real = {side: nearest(real[own[side]], real, 2, own=own[side]) for side in SIDES}
-        dimension = CAUTION * _dimension(np.concatenate(list(to_real.values())))
+        to_real = {side: nearest(real[own[side]], real, NEIGHBOURS, own=own[side]) for side in SIDES}
+        _check_twins(np.concatenate(list(to_real.values())))
         for side in SIDES:
             to_synthetic = nearest(real[own[side]], points, 1)[:, 0]
-            chance = _chance(to_synthetic, to_real[side][:, 0], dimension, len(points), len(real) - 1)
+            chance = _chance(to_synthetic, to_real[side], len(points), len(real) - 1)
             trials[side].append(Trials(chance, rows[side], np.full(len(chance), draw)))
     n_requested = max(map(len, rows.values()))
     return (Outcome("", joined(trials["members"]), joined(trials["control"]), n_requested, measure="closeness"),)
 
 
-def _dimension(distances: Floats) -> float:
-    """Return the number of dimensions in which points with these distances to their two nearest others lie."""
+def _check_twins(distances: Floats) -> None:
     if (distances[:, 0] < _SAME).mean() > MOST_TWINS:
         raise NotComputableError("real patients repeat one another too often for a single copy to stand out")
-    ratios = np.sort(np.log(distances[:, 1] / np.maximum(distances[:, 0], _SAME)))
-    kept = int(0.9 * len(ratios))  # the largest come from gaps between clusters
-    expected = -np.log1p(-np.arange(1, kept + 1) / len(ratios))
-    squares = float(ratios[:kept] @ ratios[:kept])
-    return float(ratios[:kept] @ expected) / squares if squares > 0 else 1.0
 
 
-def _chance(to_synthetic: Floats, to_real: Floats, dimension: float, n_synthetic: int, n_real: int) -> Floats:
-    ratio = np.where(to_real < _SAME, 1.0, to_synthetic / np.maximum(to_real, _SAME)) ** dimension
-    return n_synthetic * ratio / (n_synthetic * ratio + n_real)
+def _dimension(distances: Floats) -> Floats:
+    """Return the number of dimensions in which points lie around each target, from the nearest ones."""
+    distances = np.maximum(distances, _SAME)
+    logs = np.log(distances[:, -1:] / distances[:, :-1]).sum(axis=1)
+    return np.asarray((distances.shape[1] - 2) / np.maximum(logs, 1e-3))
+
+
+def _chance(to_synthetic: Floats, to_real: Floats, n_synthetic: int, n_real: int) -> Floats:
+    """Return the chance that the nearest of fresh patients comes as close; 1 for a patient with a real twin."""
+    closest_real = to_real[:, 0]
+    ratio = np.minimum(to_synthetic / np.maximum(closest_real, _SAME), 1e3)
+    powers = np.maximum(ratio, 1e-30) ** (CAUTION * np.minimum(_dimension(to_real), MOST_DIMENSIONS))
+    chance = n_synthetic * powers / (n_synthetic * powers + n_real)
+    return np.where(closest_real < _SAME, 1.0, chance)

@@ -1,0 +1,155 @@
+"""The verb that attacks a synthetic cohort."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from longsynth.cli.limits import Limit, end_missed, parse_limit
+from longsynth.cli.outputs import check_replaceable, on_terminal, output_folder, say, waiting
+from longsynth.cli.verbs import SchemaFile, Seed, app
+from longsynth.exceptions import CohortError, ConfigError
+
+if TYPE_CHECKING:
+    from longsynth.cohort.cohort import Cohort, Origin
+    from longsynth.privacy.results import AttackResult, PrivacyAssessment
+    from longsynth.schema.types import Schema
+
+MOST_SHOWN = 20
+LIMITED = ("risk", "risk_hi", "tpr", "tpr_hi", "auc", "auc_hi")
+
+
+@app.command("assess-privacy")
+def assess_privacy_command(
+    synthetic: Annotated[
+        list[Path], typer.Argument(help="Folder of a synthetic cohort, as `sample` writes it; several: several draws.")
+    ],
+    schema: SchemaFile,
+    train: Annotated[Path, typer.Option("--train", help="Folder of the train patients, as `split` writes it.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for privacy.json and privacy.csv.")],
+    holdout: Annotated[
+        Path | None, typer.Option("--holdout", help="Folder of the patients held out; without it nothing is assessed.")
+    ] = None,
+    attacks: Annotated[str | None, typer.Option("--attacks", help="Names with commas; all but the slow ones.")] = None,
+    knowledge: Annotated[
+        str | None, typer.Option("--knowledge", help="Presets with commas: glance, relative, lab_feed, full; all.")
+    ] = None,
+    seed: Seed = 0,
+    require: Annotated[
+        list[str] | None,
+        typer.Option("--require", help="Limit such as linkage.risk_hi<=0.09; exit with 3 if it is missed. Repeatable."),
+    ] = None,
+) -> None:
+    """Attack a synthetic cohort as someone would who wants to learn about the real patients behind it.
+
+    Writes every result with its control to privacy.json and privacy.csv.
+    """
+    check_replaceable(output)
+    limits = [parse_limit(text) for text in require or []]
+    from longsynth.privacy.assess import assess_privacy
+    from longsynth.schema.files import read_schema
+
+    with waiting("Reading and checking the tables"):
+        described = read_schema(schema)
+        draws = [_read_folder(folder, described, "synthetic") for folder in synthetic]
+        members = _read_folder(train, described, "real")
+        control = None if holdout is None else _read_folder(holdout, described, "real")
+    assessment = assess_privacy(
+        draws,
+        members,
+        control,
+        attacks=None if attacks is None else attacks.split(","),
+        knowledge=None if knowledge is None else knowledge.split(","),
+        seed=seed,
+        progress=on_terminal(),
+    )
+    missed = [line for limit in limits for line in missed_by(limit, assessment)]
+    made_by = {"verb": "assess-privacy", "synthetic": list(map(str, synthetic)), "train": train, "holdout": holdout}
+    with output_folder(output, {**made_by, "seed": seed, "require": list(map(str, limits))}) as folder:
+        (folder / "privacy.json").write_text(assessment.to_json() + "\n", encoding="utf-8")
+        assessment.frame().write_csv(folder / "privacy.csv")
+    _show(assessment)
+    say(f"Wrote privacy.json and privacy.csv to {output}.")
+    end_missed(missed)
+
+
+def missed_by(limit: Limit, assessment: PrivacyAssessment) -> list[str]:
+    """Return what misses a limit, one line each; what was tried on all patients and could not be assessed misses it.
+
+    Parameters
+    ----------
+    limit : Limit
+        Its name is an attack, a criterion, or ``all``; its column one of risk, risk_hi, tpr, tpr_hi, auc, auc_hi.
+    assessment : PrivacyAssessment
+        Whose results for all patients must keep it.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such column, or nothing of that name was to be tried.
+    """
+    if limit.column not in LIMITED:
+        raise ConfigError(f"--require {limit}: there is no column {limit.column!r}; choose from {', '.join(LIMITED)}")
+    of_scores = not limit.column.startswith("risk")
+    everyone = [result for result in assessment.results if result.subset == "all"]
+    named = [result for result in everyone if limit.name in ("all", result.attack, result.criterion)]
+    if not named:
+        names = sorted({result.attack for result in everyone})
+        raise ConfigError(f"--require {limit}: nothing called {limit.name!r} was tried; choose from {', '.join(names)}")
+    tried = [one for one in named if one.n_members and (not of_scores or one.measure == "score")]
+    if not tried:
+        return [f"{limit}: not assessed: {named[0].reason or 'there is no such column for these attacks'}"]
+    return [f"{limit}: {_what(one)}: {_value(one, limit)}" for one in tried if not _kept(one, limit)]
+
+
+def _kept(result: AttackResult, limit: Limit) -> bool:
+    value = getattr(result, limit.column)
+    return result.state == "assessed" and value is not None and limit.holds(value)
+
+
+def _value(result: AttackResult, limit: Limit) -> str:
+    return f"not assessed: {result.reason}" if result.reason else f"{getattr(result, limit.column):.3f}"
+
+
+def _what(result: AttackResult) -> str:
+    return ", ".join(filter(None, (result.attack, result.part, result.knowledge)))
+
+
+def _read_folder(folder: Path, schema: Schema, origin: Origin) -> Cohort:
+    """Return the cohort of a folder with static and visits tables."""
+    from longsynth.cohort.cohort import Cohort
+    from longsynth.cohort.formats import FORMATS, read_table
+
+    tables = {}
+    for name in ("static", "visits"):
+        found = [path for path in (folder / f"{name}.{suffix}" for suffix in FORMATS) if path.is_file()]
+        if len(found) > 1:
+            raise CohortError(f"{folder}: there are {len(found)} {name} tables; keep one")
+        tables[name] = read_table(found[0]) if found else None
+    if tables["static"] is None:
+        raise CohortError(f"{folder}: there is no static.parquet or static.csv; give a folder as split or sample write")
+    return Cohort(tables["static"], tables["visits"], schema=schema, origin=origin)
+
+
+def _show(assessment: PrivacyAssessment) -> None:
+    """Print the results that show a leak, or else the largest risks, and what stands beside them."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from longsynth.privacy.results import remarks, shown
+
+    assessed = [result for result in assessment.results if result.state == "assessed"]
+    listed = sorted(assessed, key=lambda one: (not one.flagged, -(one.risk or 0.0)))[:MOST_SHOWN]
+    table = Table(title=repr(assessment), title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("attack", "attacker", "patients", "members", "control", "risk", "could find", "reading"):
+        table.add_column(name, overflow="fold")
+    for result in listed:
+        table.add_row(*shown(result))
+    Console().print(table)
+    if len(assessed) > len(listed):
+        say(f"The {MOST_SHOWN} largest risks of {len(assessed)}; all are in privacy.csv.")
+    for line in remarks(assessment):
+        say(f"Note: {line}")
