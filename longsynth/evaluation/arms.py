@@ -1,40 +1,18 @@
-"""The effect of a treatment: two arms of a cohort, and what differs between them."""
+"""The effect of a treatment: two arms of a cohort, and whether their outcomes differ."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from longsynth.cohort.cohort import Cohort
-from longsynth.cohort.trajectory import numeric_static, numeric_visits
-from longsynth.evaluation.columns import ordered_channels
+from longsynth.cohort.trajectory import numeric_static
 from longsynth.evaluation.risk_sets import RiskSets
 from longsynth.evaluation.survival import outcome
 from longsynth.exceptions import ConfigError, NotComputableError
 
 Floats = NDArray[np.float64]
 FEWEST_IN_ARM = 5
-
-
-@dataclass(frozen=True)
-class Slopes:
-    """How fast a channel changes in each arm.
-
-    Attributes
-    ----------
-    control, treated : float
-        Change a time unit within patients.
-    value_sd, time_sd : float
-        Standard deviation of the channel's values, and of visit times within patients.
-    """
-
-    control: float
-    treated: float
-    value_sd: float
-    time_sd: float
 
 
 def treated_patients(cohort: Cohort, arm: str | None) -> Floats:
@@ -110,58 +88,6 @@ def log_rank(durations: Floats, happened: NDArray[np.bool_], treated: Floats) ->
     return np.where(variance > 0, excess / np.sqrt(np.where(variance > 0, variance, 1.0)), 0.0)
 
 
-def slopes_by_arm(cohort: Cohort, arm: str | None) -> dict[str, Slopes]:
-    """Return how fast each channel changes within the patients of each arm.
-
-    The slope of an arm is ``sum (t - t_i)(x - x_i) / sum (t - t_i)^2`` over all observed values x at times t, with each
-    patient's own means t_i and x_i: patients seen longer and more often count more.
-
-    Parameters
-    ----------
-    cohort : Cohort
-        N patients with visits.
-    arm : str or None
-        As `treated_patients` takes it.
-
-    Returns
-    -------
-    dict of str to Slopes
-        By channel, those whose values have an order and vary, and are observed at two times of a patient in each arm.
-
-    Raises
-    ------
-    NotComputableError
-        As `treated_patients`, or without visit times.
-
-    Notes
-    -----
-    Follow-up that ends for reasons that go with the slope biases it, in synthetic and real patients alike.
-    """
-    schema = cohort.schema
-    if schema.visit_time is None:
-        raise NotComputableError("it needs visit times, and the schema has none")
-    name, time = schema.patient_id, schema.visit_time.column
-    arms = cohort.static.select(name, pl.Series("(treated)", treated_patients(cohort, arm)))
-    visits = numeric_visits(cohort).join(arms, on=name, how="left", maintain_order="left")
-    treated = visits["(treated)"].to_numpy()
-    patients = visits[name].rank("dense").to_numpy().astype(np.int64)
-    times = visits[time].to_numpy().astype(np.float64)
-    found = {}
-    for channel in ordered_channels(schema):
-        values = visits[channel].to_numpy().astype(np.float64)
-        seen = ~np.isnan(values) & ~np.isnan(treated)
-        if not seen.any():
-            continue
-        t, x = (_within(array[seen], patients[seen]) for array in (times, values))
-        spread = np.bincount(treated[seen].astype(np.int64), t**2, 2)
-        change = np.bincount(treated[seen].astype(np.int64), t * x, 2)
-        sd = float(values[seen].std())
-        if spread.min() > 0 and sd > 0:
-            control, second = (change / spread).tolist()
-            found[channel] = Slopes(control, second, sd, float(t.std()))
-    return found
-
-
 def combine_synthetic(estimates: Floats, variances: Floats, n_synthetic: int, n_real: int) -> tuple[float, float]:
     """Combine the estimates of m synthetic cohorts into one of the population, with its standard error.
 
@@ -204,9 +130,3 @@ def combine_synthetic(estimates: Floats, variances: Floats, n_synthetic: int, n_
         raise ConfigError("numbers of patients must be above 0")
     variance = variances.mean() * (n_synthetic / n_real + 1 / len(estimates))
     return float(estimates.mean()), float(np.sqrt(variance))
-
-
-def _within(values: Floats, patients: NDArray[np.int64]) -> Floats:
-    """Return deviations from the patients' own means."""
-    n = np.maximum(np.bincount(patients), 1)
-    return values - (np.bincount(patients, values) / n)[patients]

@@ -9,7 +9,7 @@ from metric_worlds import dealt_across_patients, relabelled, shuffled_in_time, w
 
 from longsynth.cohort.cohort import Cohort
 from longsynth.cohort.simulate import SimulationTruth, simulate_cohort
-from longsynth.evaluation.arms import combine_synthetic, log_rank, slopes_by_arm, treated_patients
+from longsynth.evaluation.arms import combine_synthetic, log_rank, treated_patients
 from longsynth.evaluation.base import METRICS, WHOLE, Setting
 from longsynth.evaluation.cox import fit_cox
 from longsynth.evaluation.metrics import trial
@@ -19,8 +19,8 @@ from longsynth.exceptions import ConfigError, NotComputableError
 YEAR = 365.25
 TRUTH = SimulationTruth(hazard=0.15, hazard_severity=0.0, hazard_arm=-1.0, gap_severity=0.0)
 ARM = Setting(arm="arm")
-NAMES = ["treatment_log_hazard_ratio", "treatment_rmst", "treatment_slope", "treatment_decision", "type_one_error"]
-EFFECTS = NAMES[:3]
+NAMES = ["treatment_log_hazard_ratio", "treatment_rmst", "treatment_decision", "type_one_error"]
+EFFECTS = NAMES[:2]
 
 
 def values(name, sample, reference):
@@ -28,8 +28,7 @@ def values(name, sample, reference):
 
 
 def main_part(name, sample, reference):
-    found = values(name, sample, reference)
-    return found["visits.crp" if name == "treatment_slope" else WHOLE]
+    return values(name, sample, reference)[WHOLE]
 
 
 @pytest.fixture(scope="module")
@@ -69,24 +68,6 @@ def test_the_simulated_treatment_effect_and_censoring_are_recovered(large):
     np.testing.assert_allclose(uncensored, np.exp(-TRUTH.dropout_rate * at / YEAR), atol=3 * 0.5 / np.sqrt(2000))
 
 
-def test_the_simulated_slopes_are_recovered(large):
-    logs = Cohort(large.static, large.visits.with_columns(pl.col("crp").log()), schema=_without_bounds(large.schema))
-    slopes = slopes_by_arm(logs, "arm")["crp"]
-    assert (slopes.treated - slopes.control) * YEAR == pytest.approx(TRUTH.arm_slope, abs=3 * 0.006)
-    assert slopes.control * YEAR == pytest.approx(TRUTH.slope, abs=3 * 0.006)
-
-
-def test_slopes_by_hand():
-    cohort = simulate_cohort(30, 1)
-    ids, arm = cohort.static["patient_id"].to_list(), cohort.static["arm"]
-    flares = np.concatenate([arm * 0 + 5, arm * 3 + 5, arm * 9 + 5])
-    visits = pl.DataFrame({"patient_id": ids * 3, "day": np.repeat([0, 1, 3], 30), "flares": flares})
-    schema = cohort.schema.model_copy(update={"channels": {"flares": cohort.schema.channels["flares"]}})
-    slopes = slopes_by_arm(Cohort(cohort.static.with_columns(follow_up=9), visits, schema=schema), "arm")["flares"]
-    assert (slopes.control, slopes.treated) == pytest.approx((0, 3))
-    assert slopes.time_sd == pytest.approx(np.std([0, 1, 3]))
-
-
 def test_log_rank_agrees_with_lifelines():
     rng = np.random.default_rng(0)
     for decimals in (0, 6):
@@ -116,8 +97,8 @@ def test_arms_swapped_turn_the_effect_round_and_arms_dealt_take_it_away(name, co
     twice = main_part(name, swapped(cohort), cohort)
     assert abs(twice) > 2 * abs(main_part(name, fresh, cohort))
     assert 0.2 < none / twice < 0.8
-    sign = {"treatment_log_hazard_ratio": 1, "treatment_rmst": -1, "treatment_slope": 1}[name]
-    assert np.sign(twice) == sign  # the treatment lowers hazard and slope
+    sign = {"treatment_log_hazard_ratio": 1, "treatment_rmst": -1}[name]
+    assert np.sign(twice) == sign  # the treatment lowers the hazard
 
 
 def test_the_decision_is_the_same_in_a_fresh_sample_and_another_with_arms_swapped_or_dealt(cohort, fresh):
@@ -127,20 +108,17 @@ def test_the_decision_is_the_same_in_a_fresh_sample_and_another_with_arms_swappe
     assert values("treatment_decision", dealt_arms(fresh), dealt_arms(cohort))["decision"] == 1
 
 
-def test_event_times_permuted_take_the_effect_on_survival_away_and_leave_slopes(cohort):
+def test_event_times_permuted_take_the_effect_away(cohort):
     shuffled = cohort.static.select("follow_up", "status").sample(fraction=1, shuffle=True, seed=0)
     damaged = Cohort(cohort.static.with_columns(shuffled), cohort.visits, schema=cohort.schema, drop_after_event=True)
     assert main_part("treatment_log_hazard_ratio", damaged, cohort) > 0.5
     assert main_part("treatment_rmst", damaged, cohort) < 0
-    null = abs(main_part("treatment_slope", simulate_cohort(400, 3, TRUTH), cohort))
-    assert abs(main_part("treatment_slope", damaged, cohort)) < max(2 * null, 0.2)
 
 
-def test_damage_to_visits_is_seen_by_the_slopes_alone(cohort):
-    for damaged in (shuffled_in_time(cohort), dealt_across_patients(cohort)):
-        assert main_part("treatment_slope", damaged, cohort) > 0.15
-        for name in ("treatment_log_hazard_ratio", "treatment_rmst"):
-            assert main_part(name, damaged, cohort) == 0
+@pytest.mark.parametrize("name", NAMES)
+def test_damage_to_visits_is_not_seen(name, cohort, fresh):
+    for damaged in (shuffled_in_time, dealt_across_patients):
+        assert values(name, damaged(fresh), cohort) == values(name, fresh, cohort)
 
 
 def test_the_type_one_error_is_that_of_the_test(cohort, fresh):
@@ -197,8 +175,3 @@ def test_combined_estimates_cover_the_truth_and_single_ones_do_not():
 def test_what_cannot_be_combined_is_refused(estimates, n):
     with pytest.raises(ConfigError):
         combine_synthetic(np.array(estimates), np.ones(1), 10, n)
-
-
-def _without_bounds(schema):
-    crp = schema.channels["crp"].model_copy(update={"bounds": None, "decimals": None})
-    return schema.model_copy(update={"channels": {**schema.channels, "crp": crp}})

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longsynth.cohort.cohort import Cohort
-from longsynth.evaluation.arms import arms_and_outcome, log_rank, slopes_by_arm
+from longsynth.evaluation.arms import arms_and_outcome, log_rank
 from longsynth.evaluation.base import TIME_UNIT, WHOLE, Setting, metric
 from longsynth.evaluation.cox import fit_cox
 from longsynth.evaluation.survival import common_horizon, kaplan_meier, restricted_mean
@@ -101,53 +101,6 @@ def treatment_rmst(sample: Cohort, reference: Cohort, setting: Setting) -> dict[
     horizon = common_horizon(durations, *(kaplan_meier(*arm) for arm in (*made, *real)))
     effects = [restricted_mean(*two, horizon)[0] - restricted_mean(*one, horizon)[0] for one, two in (made, real)]
     return {WHOLE: effects[0] - effects[1]}
-
-
-@metric(
-    block="trial",
-    level="trajectory",
-    title="Difference of the treatment's effect on a channel's slope",
-    worse="both",
-)
-def treatment_slope(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
-    """Difference of the treatment's effect on the slope of each channel, in the reference's standard deviations.
-
-    ``((b_2 - b_1)_S - (b_2 - b_1)_R) * sd_t / sd_x`` with the arms' slopes b within patients
-    (`longsynth.evaluation.arms.slopes_by_arm`), sd_t that of visit times within the reference's patients and sd_x that
-    of the channel there.
-
-    Sees: arms swapped, visit order shuffled, visits dealt across patients, if the treatment changes the slope.
-    Does not see: slopes that have changed in both arms alike, levels, the terminal event.
-
-    Parameters
-    ----------
-    sample, reference : Cohort
-        Under one schema.
-    setting : Setting
-        Names the arm, which has two levels; the first one in the schema is the control.
-
-    Returns
-    -------
-    dict of str to float
-        By ``visits.<channel>``, those whose values have an order; 0 is best, above 0 the channel rises more (or falls
-        less) under treatment than it does in real patients.
-
-    Raises
-    ------
-    NotComputableError
-        Without an arm of two levels or visit times, if an arm has fewer than 5 patients, or if no patient has a channel
-        observed twice in each arm.
-    """
-    made, real = slopes_by_arm(sample, setting.arm), slopes_by_arm(reference, setting.arm)
-    common = [channel for channel in real if channel in made]
-    if not common:
-        raise NotComputableError("no channel varies and is observed twice in a patient of each arm")
-    return {
-        f"visits.{name}": (made[name].treated - made[name].control - real[name].treated + real[name].control)
-        * real[name].time_sd
-        / real[name].value_sd
-        for name in common
-    }
 
 
 @metric(
