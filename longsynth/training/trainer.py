@@ -90,7 +90,7 @@ def run_stage(
         callbacks += [best, EarlyStopping(HELD_OUT_NLL, patience=patience, check_finite=True)]
     callbacks.append(ModelCheckpoint(folder, "last", enable_version_counter=False, save_on_train_epoch_end=True))
     if progress:
-        callbacks.append(RichProgressBar(leave=False))
+        callbacks.append(_StageBar(folder.name))
     trainer = _trainer(
         hardware,
         max_epochs=max_epochs,
@@ -129,6 +129,17 @@ def _keep(module: pl.LightningModule, checkpoint: Path, told: dict[str, Any]) ->
         best_epoch = min(seen, key=lambda epoch: float(seen[epoch][HELD_OUT_NLL]))
         record |= {"best_epoch": int(best_epoch), "kept_epoch": int(found["epoch"])} | seen[str(found["epoch"])]
     return record
+
+
+class _StageBar(RichProgressBar):
+    """A progress bar that says which stage of the fit it is."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__(leave=False)
+        self.stage = stage
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"{self.stage.capitalize()}: {super()._get_train_description(current_epoch)}"
 
 
 class _Watch(pl.Callback):
