@@ -23,6 +23,8 @@ OWNERS = {
     "pytorch_lightning": ("training/", "generators/"),
     "opacus": ("training/", "generators/"),
     "matplotlib": ("report/figures/",),
+    "PIL": ("report/figures/",),
+    "jinja2": ("report/html.py",),
     "pandas": ("cohort/frames.py", "cohort/survival.py"),
     "lifelines": ("evaluation/", "cohort/survival.py"),
     "typer": ("cli",),

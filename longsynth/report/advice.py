@@ -1,0 +1,85 @@
+"""What would change a line of a verdict, in words."""
+
+from __future__ import annotations
+
+import math
+
+from longsynth.evaluation.results import MetricResult
+from longsynth.report.profiles import Check, Line
+
+MOST_PATIENTS_NAMED = 1_000_000
+DECLARED = "declared epsilon"
+
+
+def accepted(check: Check, result: MetricResult) -> tuple[float, float]:
+    """Return the lowest and the highest value of a metric that a check accepts; infinite where it does not matter."""
+    if check.rule == "band":
+        lower, upper = result.ceiling_lo, result.ceiling_hi
+    else:
+        centre = result.best if check.rule == "value" else result.ceiling
+        lower = None if centre is None else centre - (check.limit or 0.0)
+        upper = None if centre is None else centre + (check.limit or 0.0)
+    below = -math.inf if lower is None or result.worse == "higher" else lower
+    above = math.inf if upper is None or result.worse == "lower" else upper
+    return below, above
+
+
+def what_would_change(line: Line, check: Check, result: MetricResult | None) -> str | None:
+    """Return what would move a line out of its state, None if it passes.
+
+    Parameters
+    ----------
+    line : Line
+        Of a verdict.
+    check : Check
+        What it checked.
+    result : MetricResult or None
+        The result it is about; None for attacks and budgets.
+
+    Notes
+    -----
+    The number of patients named for a warning is where the interval would end at the limit, were the value to stay as
+    it is: intervals shrink with the square root of the number of patients.
+    """
+    if line.state == "pass":
+        return None
+    if line.state == "fail":
+        return _after_failure(line)
+    if line.state == "not assessed":
+        return _after_nothing(line)
+    limits = (-math.inf, check.limit or 0.0) if result is None else accepted(check, result)
+    return _after_doubt(line, limits)
+
+
+def _after_failure(line: Line) -> str:
+    if line.group == "privacy":
+        return "Another synthetic cohort: learnt from more patients, or with a smaller epsilon (stronger privacy)."
+    return "Another synthetic cohort. The repair list says what gives this one away."
+
+
+def _after_nothing(line: Line) -> str:
+    if line.minimum_detectable is not None:
+        seen = f"With the patients at hand a risk below {line.minimum_detectable:.2g} is not seen"
+        return f"{seen}: more patients held out, or more draws of the synthetic cohort."
+    if line.subject == DECLARED:
+        return "A declared budget, if the cohort was made with one."
+    if line.group == "privacy":
+        return "Attacks (longsynth assess-privacy), with patients held out from the fit as control."
+    return "The metric computed on cohorts that have what it needs."
+
+
+def _after_doubt(line: Line, limits: tuple[float, float]) -> str:
+    """Say how many patients would decide, from how far the value is from the limit that its interval holds."""
+    if line.value is None or line.lo is None or line.hi is None or line.n is None:
+        return "More patients."
+    value, wanted = line.value, 0.0
+    for limit in limits:
+        if line.lo < limit < line.hi:
+            towards_limit = value - line.lo if limit < value else line.hi - value
+            wanted = max(wanted, line.n * (towards_limit / (value - limit)) ** 2 if value != limit else math.inf)
+    if not 0 < wanted <= MOST_PATIENTS_NAMED:
+        return "The value is at the limit: more patients alone are unlikely to decide it."
+    state = "pass" if limits[0] <= value <= limits[1] else "fail"
+    return (
+        f"About {float(f'{wanted:.2g}'):,.0f} patients a side ({line.n:,} now) would make it a {state}, all else equal."
+    )
