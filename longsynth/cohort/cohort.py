@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import polars as pl
 
 from longsynth.cohort import canonical, checks, dates, frames, survival
+from longsynth.cohort.memo import Memo
 from longsynth.exceptions import CohortError
 from longsynth.schema.types import Schema
 
@@ -69,6 +70,7 @@ class Cohort:
     schema: Schema
     origin: Origin
     _entry_notes: list[str]
+    _memo: Memo | None = None
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from longsynth.cohort.cohort import Cohort
+from longsynth.cohort.memo import Memo
 from longsynth.cohort.trajectory import numeric_static, numeric_visits
 
 
@@ -66,15 +67,15 @@ def take(cohort: Cohort, rows: NDArray[np.int64]) -> Cohort:
         With their ids, in the order of ``cohort``.
     """
     name = cohort.schema.patient_id
-    static = cohort.static[np.sort(rows)]
-    if not cohort.n_visits:
-        return _with_ids(cohort, static, cohort.visits)
-    ids, of_visits = static[name].to_numpy(), cohort.visits[name].to_numpy()
+    rows = np.sort(rows)
+    ids, of_visits = cohort.static[name].to_numpy()[rows], cohort.visits[name].to_numpy()
     starts = np.searchsorted(of_visits, ids)
     counts = np.searchsorted(of_visits, ids, side="right") - starts
     before = np.cumsum(counts) - counts
     visits = np.arange(counts.sum()) + np.repeat(starts - before, counts)
-    return _with_ids(cohort, static, cohort.visits[visits])
+    taken = _with_ids(cohort, cohort.static[rows], cohort.visits[visits])
+    taken._memo = Memo(cohort, {"static": rows, "visits": visits})
+    return taken
 
 
 _NUMBER = "__number"
@@ -94,7 +95,7 @@ def _no_booleans(table: pl.DataFrame) -> pl.DataFrame:
 def _with_ids(cohort: Cohort, static: pl.DataFrame, visits: pl.DataFrame) -> Cohort:
     same = object.__new__(Cohort)
     same.schema, same.origin, same.static, same.visits = cohort.schema, cohort.origin, static, visits
-    same._entry_notes = []
+    same._entry_notes, same._memo = [], Memo()
     return same
 
 

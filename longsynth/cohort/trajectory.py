@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from longsynth.cohort.memo import remembered
 from longsynth.schema import Column
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def numbers(values: pl.Series, column: Column) -> pl.Series:
     return values.cast(pl.Float64).replace_strict(levels, ranks, default=None, return_dtype=pl.Float64)
 
 
+@remembered("static")
 def numeric_static(cohort: Cohort) -> pl.DataFrame:
     """Return the static table as numbers.
 
@@ -61,6 +63,7 @@ def numeric_static(cohort: Cohort) -> pl.DataFrame:
     return pl.DataFrame([table[schema.patient_id], *columns])
 
 
+@remembered("visits")
 def numeric_visits(cohort: Cohort) -> pl.DataFrame:
     """Return the visits table as numbers.
 
@@ -76,6 +79,7 @@ def numeric_visits(cohort: Cohort) -> pl.DataFrame:
     return pl.DataFrame([table[schema.patient_id], table[schema.visit_time.column].cast(pl.Float64), *columns])
 
 
+@remembered("static")
 def patient_features(cohort: Cohort) -> pl.DataFrame:
     """Describe each patient by one row of numbers.
 
@@ -125,6 +129,7 @@ def patient_features(cohort: Cohort) -> pl.DataFrame:
     return pl.concat(parts, how="horizontal")
 
 
+@remembered(None)
 def transition_features(cohort: Cohort) -> pl.DataFrame:
     """Describe each pair of consecutive visits by one row of numbers.
 

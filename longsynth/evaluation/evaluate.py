@@ -80,11 +80,12 @@ def evaluate(
     Notes
     -----
     The value compares equal numbers of patients: n is the smallest of the synthetic cohort, the holdout, half of all
-    real patients, and 1,000. Where a cohort has more, the value is the mean over several random sub-samples. The
-    ceiling is the same statistic over random splits of all real patients into two samples of n: were the synthetic
-    cohort a fresh real sample, its value would lie beyond the 95 % band on each side in 2.5 % of cases. The interval of
-    the value comes from half-samples of the patients. Results depend on the patients' data and the seed, not on ids,
-    the order of rows, units, or the number of threads.
+    real patients, and 1,000 (500 for metrics that train a model or compare all pairs, and in strata). Where a cohort
+    has more, the value is the mean over several random sub-samples. The ceiling is the same statistic over random
+    splits of all real patients into two samples of n: were the synthetic cohort a fresh real sample, its value would
+    lie beyond the 95 % band on each side in 2.5 % of cases or fewer. The interval of the value comes from half-samples
+    of the patients. Results depend on the patients' data and the seed, not on ids, the order of rows, units, or the
+    number of threads.
 
     References
     ----------
