@@ -25,7 +25,7 @@ def association_first_visit(sample: Cohort, reference: Cohort, _setting: Setting
     ``mean_{a<b} |A_ab(sample) - A_ab(reference)|`` with A as in `longsynth.evaluation.association.associations`:
     Spearman's correlation, Cramér's V or correlation ratio, as the kinds ask.
 
-    Sees: columns permuted. Not: anything after the first visit.
+    Sees: columns permuted. Not: visit order shuffled (hardly), anything after the first visit.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def association_within_patient(sample: Cohort, reference: Cohort, _setting: Sett
     As `association_first_visit`, over visits and values less the patient's mean; a patient's channel that is observed
     once is left out. Pairs of two categorical channels are not compared.
 
-    Sees: columns permuted. Not: visit order shuffled, differences between patients.
+    Sees: columns permuted, visits dealt across patients. Not: visit order shuffled, differences between patients.
 
     Parameters
     ----------
@@ -153,8 +153,9 @@ def association_static_trajectory(sample: Cohort, reference: Cohort, _setting: S
     an indicator of each event type) and a summary of a channel: the patient's mean and slope over time, or most common
     level if it is categorical.
 
-    Sees: visits dealt across patients, event times permuted, static rows given to other patients, visit order
-    shuffled where slopes follow from the static row. Not: associations among channels, or among static attributes.
+    Sees: visits dealt across patients, columns permuted, static rows given to other patients; event times permuted or
+    visit order shuffled only where the event or slopes go closely with the other side. Not: associations among
+    channels, or among static attributes.
 
     Parameters
     ----------

@@ -22,8 +22,8 @@ def mmd(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float
     ``MMD^2 = mean_{i!=j} k(x_i, x_j) + mean_{i!=j} k(y_i, y_j) - 2 mean k(x_i, y_j)`` with
     ``k(x, y) = exp(-|x - y|^2 / (2 s^2))``, s the median distance of all pairs, on `patient_points`.
 
-    Sees: damage that moves many features of patients at once: visits dealt across patients, patients repeated, other
-    numbers of visits, times doubled. Not: order of visits, one feature among many.
+    Sees: damage that moves many features of patients at once: visits dealt across patients, columns permuted, times
+    doubled, patients repeated, event times permuted. Not: gaps made equal, one feature among many.
 
     Parameters
     ----------
@@ -62,7 +62,8 @@ def precision(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str,
     ``mean_j 1[exists i: |y_j - x_i| <= r_i]``: x are the reference patients, y those of the sample, as
     `patient_points`; the reach r_i of a patient is the distance to the 5th nearest other patient of the same cohort.
 
-    Sees: patients unlike any real one: columns permuted, visits dealt across patients. Not: patients repeated.
+    Sees: patients unlike any real one: columns permuted, visits dealt across patients, times doubled. Not: patients
+    repeated, gaps made equal.
 
     Parameters
     ----------
@@ -97,7 +98,8 @@ def precision(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str,
 def recall(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the share of reference patients within reach of a sample patient: `precision` with the roles changed.
 
-    Sees: patients repeated, kinds of patients left out. Not: patients unlike any real one (they reach far).
+    Sees: patients repeated, kinds of patients left out, times doubled. Not: gaps made equal, some patients unlike any
+    real one (they reach far).
 
     Parameters
     ----------
@@ -135,8 +137,8 @@ def density(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, f
     ``1/(5 M) sum_j sum_i 1[|y_j - x_i| <= r_i]``, x, y and r as in `precision`; one outlying reference patient counts
     little, other than there.
 
-    Sees: patients where few real ones are (too low), patients crowded where most real ones are (too high).
-    Not: patients repeated, if they are typical.
+    Sees: columns permuted, visits dealt across patients, times doubled (patients where few real ones are: too low);
+    patients crowded where most real ones are (too high). Not: patients repeated, gaps made equal.
 
     Parameters
     ----------
@@ -173,7 +175,8 @@ def coverage(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, 
 
     x, y and r as in `precision`.
 
-    Sees: patients repeated, kinds of patients left out, visits dealt across patients. Not: a few unreal patients.
+    Sees: patients repeated, kinds of patients left out, columns permuted, visits dealt across patients, times doubled.
+    Not: gaps made equal, a few unreal patients.
 
     Parameters
     ----------

@@ -19,8 +19,8 @@ CHANNEL = "visits."
 def ks(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the Kolmogorov-Smirnov distance of each numeric column, ``sup_x |F(x) - G(x)|``, and their mean.
 
-    Sees: values, durations or numbers of visits that shift, in whichever patients. Not: order in time, which patient
-    has which values, how columns go together.
+    Sees: values and durations that shift: times doubled. Not: order in time, which patient has which values, how
+    columns go together.
 
     Parameters
     ----------
@@ -150,7 +150,8 @@ def tv_patient_weighted(sample: Cohort, reference: Cohort, _setting: Setting) ->
 def wasserstein(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the Wasserstein distance of each numeric column in its own unit, ``int_0^1 |F^-1(u) - G^-1(u)| du``.
 
-    Sees: values and durations that shift, by how much. Not: order in time, which patient has which values.
+    Sees: values and durations that shift, by how much: times doubled. Not: order in time, which patient has which
+    values.
 
     Parameters
     ----------
@@ -185,7 +186,8 @@ def wasserstein_iqr(sample: Cohort, reference: Cohort, _setting: Setting) -> dic
     The standard deviation takes the place of an interquartile range of 0; columns constant in the reference are left
     out.
 
-    Sees: values and durations that shift, by how much. Not: order in time, which patient has which values.
+    Sees: values and durations that shift, by how much: times doubled. Not: order in time, which patient has which
+    values.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ def missing_together(sample: Cohort, reference: Cohort, _setting: Setting) -> di
     Pairs of channels over visits and pairs of static attributes over patients; pairs of which one is never or always
     missing in the reference are left out, and count as 0 where that is so in the sample.
 
-    Sees: values that are missing at random instead of by panels. Not: how often, in whom and when.
+    Sees: values missing at random instead of by panels, columns permuted. Not: how often, in whom and when.
 
     Parameters
     ----------

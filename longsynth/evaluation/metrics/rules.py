@@ -59,7 +59,7 @@ def outside_range(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[
     ``P(x < min y or x > max y)`` of each numeric column, ``P(x not among the y)`` of each column with levels. A fresh
     real sample of n values gives about ``2 / (n + 1)`` in a continuous column.
 
-    Sees: values, durations and levels that no real patient has. Not: values that are common and wrong.
+    Sees: values, durations and levels that no real patient has: times doubled. Not: values that are common and wrong.
 
     Parameters
     ----------
