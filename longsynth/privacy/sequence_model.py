@@ -83,7 +83,7 @@ class SequenceModel:
 
     def _grown(self, inputs: Floats, outputs: Floats, seed: int) -> ExtraTreesRegressor:
         trees = ExtraTreesRegressor(N_TREES, max_features=1 / 3, random_state=seed)
-        return trees.fit(inputs.astype(np.float32), outputs)
+        return trees.fit(inputs.astype(np.float32), outputs[:, 0] if outputs.shape[1] == 1 else outputs)
 
     def _predicted(self, trees: ExtraTreesRegressor, inputs: Floats) -> Floats:
         return np.asarray(trees.predict(inputs.astype(np.float32))).reshape(len(inputs), -1)
