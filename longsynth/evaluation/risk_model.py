@@ -13,9 +13,10 @@ from longsynth.cohort.cohort import Cohort
 from longsynth.cohort.trajectory import numeric_static, numeric_visits
 from longsynth.evaluation.columns import observed, ordered_channels
 from longsynth.evaluation.cox import CoxFit, fit_cox
-from longsynth.evaluation.survival import outcome, step
+from longsynth.evaluation.survival import censoring_curve, outcome, step
 from longsynth.exceptions import NotComputableError
 
+Floats = NDArray[np.float64]
 PENALTY = 0.1
 FEWEST_EVENTS = 5
 
@@ -35,12 +36,12 @@ class RiskModel:
     medians: dict[str, float]
     fit: CoxFit
 
-    def log_hazard(self, cohort: Cohort) -> NDArray[np.float64]:
+    def log_hazard(self, cohort: Cohort) -> Floats:
         """Return the patients' log hazards relative to the baseline, shape (N,), in the order of ``cohort.static``."""
         covariates = _filled(baseline_covariates(cohort), self.medians)
         return (covariates - self.fit.centre) @ self.fit.coefficients
 
-    def survival(self, cohort: Cohort, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    def survival(self, cohort: Cohort, times: Floats) -> Floats:
         """Return the patients' probabilities of no event until each time, shape (N, T).
 
         After the last event that the model has seen they stay as they are.
@@ -104,6 +105,46 @@ def baseline_covariates(cohort: Cohort) -> pl.DataFrame:
     return both.select(*names, *(f"first.{name}" for name in channels))
 
 
+def brier_score(predicted: Floats, durations: Floats, happened: NDArray[np.bool_], times: Floats) -> Floats:
+    """Return the mean squared error of predicted survival at some times, weighted for censoring.
+
+    ``mean(S_i(t)^2 1[T_i <= t, event] / G(T_i-) + (1 - S_i(t))^2 1[T_i > t] / G(t))`` with the probability G of not yet
+    being censored, from the same patients.
+
+    Parameters
+    ----------
+    predicted : array, shape (N, T)
+        Probability of no event until each time.
+    durations : array, shape (N,)
+        Time to the event or to censoring.
+    happened : array of bool, shape (N,)
+        True if the event happened.
+    times : array, shape (T,)
+        Before the last duration.
+
+    Returns
+    -------
+    array, shape (T,)
+        In [0, 1] but for noise of the weights; lower is better, 0.25 for a prediction of one half throughout.
+
+    Notes
+    -----
+    Assumes that censoring is independent of event and covariates.
+
+    References
+    ----------
+    Graf, Schmoor, Sauerbrei and Schumacher (1999), Assessment and comparison of prognostic classification schemes for
+    survival data, doi:10.1002/(SICI)1097-0258(19990915/30)18:17/18<2529::AID-SIM274>3.0.CO;2-5.
+    """
+    uncensored = censoring_curve(durations, happened)
+    at_end = step((uncensored[0], np.append(1.0, uncensored[1])[:-1]), durations, 1.0)
+    before = (durations[:, None] <= times) & happened[:, None]
+    after = durations[:, None] > times
+    remaining = step(uncensored, times, 1.0)
+    weights_after = after / np.where(remaining > 0, remaining, 1.0)
+    return (predicted**2 * before / at_end[:, None] + (1 - predicted) ** 2 * weights_after).mean(axis=0)
+
+
 def cindex_tstr(synthetic: Cohort, holdout: Cohort) -> float:
     """Return the concordance on the holdout of a Cox model trained on the synthetic cohort.
 
@@ -139,6 +180,6 @@ def cindex_tstr(synthetic: Cohort, holdout: Cohort) -> float:
     return float(concordance_index(durations, -risk, types > 0))
 
 
-def _filled(covariates: pl.DataFrame, medians: dict[str, float]) -> NDArray[np.float64]:
+def _filled(covariates: pl.DataFrame, medians: dict[str, float]) -> Floats:
     """Return the covariates that have a median, those missing filled with it, shape (N, P)."""
     return covariates.select(pl.col(name).fill_null(value) for name, value in medians.items()).to_numpy()
