@@ -170,7 +170,7 @@ def type_one_error(sample: Cohort, reference: Cohort, setting: Setting) -> dict[
     Returns
     -------
     dict of str to float
-        `WHOLE`; 0 is best, above 0 more false findings than in real patients. The rates have a standard error of 0.01.
+        `WHOLE`; 0 is best, above 0 more false findings than in real patients. The rates have standard errors of 0.01.
 
     Raises
     ------
