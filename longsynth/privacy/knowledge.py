@@ -16,7 +16,7 @@ _WHICH = {
     "first": "first in the record",
     "random": "anywhere in the record",
     "last": "last in the record",
-    "all": "several stretches of the record",
+    "all": "first and last in the record",
 }
 
 
@@ -29,7 +29,8 @@ class Knowledge:
     k : int
         Consecutive visits, at least 1.
     which : {"first", "random", "last", "all"}
-        Where in the record they lie. "all": the whole record is known, and attacked by several stretches of k visits.
+        Where in the record they lie. "all": the whole record is known, and attacked by its first and
+        its last k visits.
     channels : tuple of str or None
         Channels whose values are known at these visits; None: all.
     static : tuple of str or None
