@@ -158,6 +158,17 @@ def test_equal_deviations_stay_equal_whatever_the_rounding():
     assert association_within_patient(tenths, wholes, SETTING)[WHOLE] == pytest.approx(0, abs=1e-9)
 
 
+def test_patients_seen_once_say_nothing_about_changes(pair):
+    made, real = pair
+    once = made.visits.filter(pl.col("patient_id").is_first_distinct()).with_columns(pl.col("patient_id") + "x")
+    static = pl.concat([made.static, made.static.with_columns(pl.col("patient_id") + "x")])
+    more = Cohort(static, pl.concat([made.visits, once]), schema=made.schema)
+    expected = association_within_patient(made, real, SETTING)
+    ordered = ("visits.marker", "visits.echo", "visits.count", "visits.sign")
+    found = association_within_patient(more, real, SETTING)
+    assert [found[name] for name in ordered] == pytest.approx([expected[name] for name in ordered])
+
+
 def test_categorical_channels_are_seen(pair):
     graded = [with_visits(cohort, cohort.visits.with_columns(grade=by_marker())) for cohort in pair]
     permuted = column_permuted(graded[0], "grade")
