@@ -3,9 +3,10 @@
     python -m tests.benchmarks.fidelity --cohort pbcseq --models ceiling,cart,hybrid --fit-seeds 5 --out runs/fidelity
     python -m tests.benchmarks.fidelity --report --out runs/fidelity --into docs/benchmarks.md
 
-Every model sees the train patients only. A seed is one fit and, for the synthesizer, the mean over four draws of as many
-patients as train has (one draw of the baseline and of large cohorts); all of them are compared with the holdout, except that the two detectors draw as many synthetic patients as the holdout has. The
-ceiling is train itself, scored as if it were synthetic: its spread over seeds is that of the detectors' splits only.
+Every model sees the train patients only. A seed is one fit and, for the synthesizer, the mean over four draws of as
+many patients as train has (one draw of the baseline and of large cohorts). All of them are compared with the holdout,
+except that the two detectors draw as many synthetic patients as the holdout has. The ceiling is train itself, scored as
+if it were synthetic: its spread over seeds is that of the detectors' splits only.
 Each seed of each model runs in a process of its own and is added to ``<out>/<cohort>.jsonl`` when it is done; rows that
 are there already are not run again. Models: ceiling, cart, and the objectives of `Synthesizer`. Peak memory (MiB) is
 that of the process when the fit ends; visits a second are those of a draw of 2,000 patients.
