@@ -179,7 +179,7 @@ class _State:
         outcome, code, position, steps = network.gaps.sample(context, steps_left, left > times.tolerance, generator)
         self.gap_codes, self.gap_positions, self.at_end = code, position, outcome == END
         self.steps = self.steps + steps
-        following = torch.where(self.at_end, self.duration, self.start + self.steps * times.step)
+        following = torch.where(self.at_end, self.duration, self.start + self.steps.double() * times.step)
         self.gap, self.time = (following - self.time).float(), following
         return outcome
 

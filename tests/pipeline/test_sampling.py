@@ -199,3 +199,23 @@ def test_a_failed_stream_leaves_nothing_behind(synthesizer, tmp_path, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         synthesizer.sample_to_files(50, tmp_path / "out", seed=4, on_progress=stop)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("with_event", [True, False])
+def test_times_with_six_decimals_stay_in_order(with_event, monkeypatch):
+    make_quick(monkeypatch)
+    rng = np.random.default_rng(0)
+    ids = np.repeat(np.arange(60), 5)
+    days = np.round(rng.uniform(20, 90, (60, 5)).cumsum(axis=1) - 20, 6)
+    static = pl.DataFrame({"patient_id": np.arange(60), "end": days[:, -1], "died": rng.integers(0, 2, 60)})
+    visits = pl.DataFrame({"patient_id": ids, "day": days.ravel(), "x": rng.normal(size=300)})
+    schema = Schema(
+        visit_time=VisitTime(column="day"),
+        terminal_event=TerminalEvent(duration="end", event="died") if with_event else None,
+        channels={"x": Channel(kind="continuous")},
+    )
+    train = Cohort(static if with_event else static.select("patient_id"), visits, schema=schema)
+    drawn = ls.Synthesizer(0, "likelihood", accelerator="cpu").fit(train).sample(N_DRAWN, seed=1)
+    gap = drawn.visits.select(pl.col("day").diff().over("patient_id")).drop_nulls().to_series()
+    assert drawn.n_patients == N_DRAWN
+    assert gap.min() > 0
