@@ -11,11 +11,11 @@ import typer
 from longsynth.exceptions import ConfigError
 
 MISSED = 3
-_FORM = re.compile(r"\s*(?P<name>[\w-]+)\.(?P<column>\w+)\s*(?P<sign><=|>=)\s*(?P<limit>[-+.\deE]+)\s*")
+_FORM = re.compile(r"\s*(?P<name>[\w-]+)(\.(?P<column>\w+))?\s*(?P<sign><=|>=)\s*(?P<limit>[-+.\deE]+)\s*")
 
 
 class Limit(NamedTuple):
-    """A bound on one column of the results that have one name."""
+    """A bound on one column of the results that have one name; without a column on the one that the verb takes."""
 
     name: str
     column: str
@@ -23,7 +23,8 @@ class Limit(NamedTuple):
     limit: float
 
     def __str__(self) -> str:
-        return f"{self.name}.{self.column}{self.sign}{self.limit:g}"
+        column = f".{self.column}" if self.column else ""
+        return f"{self.name}{column}{self.sign}{self.limit:g}"
 
     def holds(self, value: float) -> bool:
         """Return whether a value keeps the limit."""
@@ -36,12 +37,12 @@ def parse_limit(text: str) -> Limit:
     Raises
     ------
     ConfigError
-        If the text is not ``NAME.COLUMN<=NUMBER`` or ``NAME.COLUMN>=NUMBER``.
+        If the text is not ``NAME.COLUMN<=NUMBER`` or ``NAME.COLUMN>=NUMBER``; the column may be left out.
     """
     found = _FORM.fullmatch(text)
     try:
         if found is not None:
-            return Limit(found["name"], found["column"], found["sign"], float(found["limit"]))
+            return Limit(found["name"], found["column"] or "", found["sign"], float(found["limit"]))
     except ValueError:
         pass
     raise ConfigError(f"--require {text!r}: write a limit as NAME.COLUMN<=NUMBER, for example linkage.risk_hi<=0.09")

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from longsynth.cli.cohorts import read_place
 from longsynth.cli.limits import Limit, end_missed, parse_limit
 from longsynth.cli.outputs import check_replaceable, on_terminal, output_folder, say, waiting
 from longsynth.cli.verbs import SchemaFile, Seed, app
-from longsynth.exceptions import CohortError, ConfigError
+from longsynth.exceptions import ConfigError
 
 if TYPE_CHECKING:
-    from longsynth.cohort.cohort import Cohort, Origin
     from longsynth.privacy.results import AttackResult, PrivacyAssessment
-    from longsynth.schema.types import Schema
 
 MOST_SHOWN = 20
 LIMITED = ("risk", "risk_hi", "tpr", "tpr_hi", "auc", "auc_hi")
@@ -53,9 +52,9 @@ def assess_privacy_command(
 
     with waiting("Reading and checking the tables"):
         described = read_schema(schema)
-        draws = [_read_folder(folder, described, "synthetic") for folder in synthetic]
-        members = _read_folder(train, described, "real")
-        control = None if holdout is None else _read_folder(holdout, described, "real")
+        draws = [read_place(folder, described, "synthetic") for folder in synthetic]
+        members = read_place(train, described, "real")
+        control = None if holdout is None else read_place(holdout, described, "real")
     assessment = assess_privacy(
         draws,
         members,
@@ -117,37 +116,23 @@ def _what(result: AttackResult) -> str:
     return ", ".join(filter(None, (result.attack, result.part, result.knowledge)))
 
 
-def _read_folder(folder: Path, schema: Schema, origin: Origin) -> Cohort:
-    """Return the cohort of a folder with static and visits tables."""
-    from longsynth.cohort.cohort import Cohort
-    from longsynth.cohort.formats import FORMATS, read_table
-
-    tables = {}
-    for name in ("static", "visits"):
-        found = [path for path in (folder / f"{name}.{suffix}" for suffix in FORMATS) if path.is_file()]
-        if len(found) > 1:
-            raise CohortError(f"{folder}: there are {len(found)} {name} tables; keep one")
-        tables[name] = read_table(found[0]) if found else None
-    if tables["static"] is None:
-        raise CohortError(f"{folder}: there is no static.parquet or static.csv; give a folder as split or sample write")
-    return Cohort(tables["static"], tables["visits"], schema=schema, origin=origin)
-
-
 def _show(assessment: PrivacyAssessment) -> None:
     """Print the results that show a leak, or else the largest risks, and what stands beside them."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    from longsynth.privacy.results import remarks, shown
+    from longsynth.privacy.results import remarks
 
     assessed = [result for result in assessment.results if result.state == "assessed"]
     listed = sorted(assessed, key=lambda one: (not one.flagged, -(one.risk or 0.0)))[:MOST_SHOWN]
     table = Table(title=repr(assessment), title_justify="left", box=box.SIMPLE_HEAD)
-    for name in ("attack", "attacker", "patients", "members", "control", "risk", "could find", "reading"):
+    for name in ("attack", "on", "members", "control", "risk (95 % interval)", ""):
         table.add_column(name, overflow="fold")
-    for result in listed:
-        table.add_row(*shown(result))
+    for one in listed:
+        rates = (f"{one.attack_rate:.3f}", f"{one.control_rate:.3f}")
+        risk = f"{one.risk:.3f} ({one.risk_lo:.3f} to {one.risk_hi:.3f})"
+        table.add_row(_what(one), one.subset, *rates, risk, "leak" if one.flagged else "")
     Console().print(table)
     if len(assessed) > len(listed):
         say(f"The {MOST_SHOWN} largest risks of {len(assessed)}; all are in privacy.csv.")
