@@ -40,6 +40,7 @@ def test_few_splits_raise_no_alarm(attack):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("attack", [linkage, singling_out, inference])
 @pytest.mark.parametrize("cohort", [world(450, 31), load_pbc()], ids=["world", "pbc"])
 def test_alarms_are_as_rare_as_stated(attack, cohort):
