@@ -7,7 +7,7 @@ from metric_worlds import dealt_across_patients, world
 
 from longsynth import load_pbc, split
 from longsynth.exceptions import NotComputableError
-from longsynth.privacy.attacks.linkage import CANDIDATES, linkage
+from longsynth.privacy.attacks.linkage import CANDIDATES, _nearest_in_both, linkage
 from longsynth.privacy.base import Knowledge, prepare_release
 
 ALL = Knowledge(k=2, static=None)
@@ -99,6 +99,14 @@ def test_copies_are_found_among_ties():
     assert rates(among)[0] > 0.9
     assert is_flagged(same)
     assert is_flagged(among)
+
+
+def test_ties_of_both_parts_are_broken_alike():
+    """The chance of the same nearest patient is the share that the tied ones have in common, here 1 of 4."""
+    one, other = (np.tile(np.array(row, dtype=np.float32), (4000, 1)) for row in ([0, 0, 0, 1], [1, 1, 0, 0]))
+    same = _nearest_in_both(one, other, 0, ("ties",))
+    assert same.mean() == pytest.approx(1 / 4, abs=4 * np.sqrt(3 / 16 / 4000))
+    assert _nearest_in_both(one, one, 0, ("ties",)).all()
 
 
 def test_constant_records_tie_everywhere_and_flag_nothing():
