@@ -91,10 +91,11 @@ def made_assessment(risk: float = 0.02) -> Assessment:
         "known": "three visits, exact values",
     }
     rates = {"attack_rate": 0.12, "control_rate": 0.1, "risk": risk, "risk_lo": risk - 0.05, "risk_hi": risk + 0.06}
+    leak = {"risk": 0.5, "risk_lo": 0.4, "risk_hi": 0.6, "flagged": True}
     shared = {**knowledge, "title": "Two stretches of visits are linked", "knowledge": "lab_feed"}
     results = (
         AttackResult(**shared, subset="all", **found, **rates),
-        AttackResult(**shared, subset="isolated", **found, **rates | {"risk": 0.5, "risk_lo": 0.4, "risk_hi": 0.6}),
+        AttackResult(**shared, subset="isolated", **found, **rates | leak),
         AttackResult(**shared, subset="rare", state="not assessed", reason="5 control patients are too few"),
     )
     made = AttackProvenance((218,), 218, 94, ("sequence_linkage",), {"lab_feed": "three visits"}, 1000, 0, "0.1.0")

@@ -59,13 +59,13 @@ def _after_failure(line: Line) -> str:
 
 def _after_nothing(line: Line) -> str:
     if line.minimum_detectable is not None:
-        seen = f"With the patients at hand a risk below {line.minimum_detectable:.2g} is not seen"
-        return f"{seen}: more patients held out, or more draws of the synthetic cohort."
+        seen = f"a risk below {line.minimum_detectable:.2g} is not seen with those at hand"
+        return f"More patients held out, or more draws of the synthetic cohort: {seen}."
     if line.subject == DECLARED:
         return "A declared budget, if the cohort was made with one."
     if line.group == "privacy":
         return "Attacks (longsynth assess-privacy), with patients held out from the fit as control."
-    return "The metric computed on cohorts that have what it needs."
+    return "Computing the metric, on cohorts that have what it needs."
 
 
 def _after_doubt(line: Line, limits: tuple[float, float]) -> str:

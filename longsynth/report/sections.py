@@ -17,6 +17,7 @@ from longsynth.exceptions import NotComputableError
 from longsynth.privacy.base import ATTACKS
 from longsynth.report.advice import what_would_change
 from longsynth.report.profiles import Line, Verdict
+from longsynth.report.profiles.verdict import WORST_FIRST
 
 Texts = dict[str, Any]
 BLOCKS: dict[str, str] = {
@@ -34,6 +35,7 @@ BLOCKS: dict[str, str] = {
 }
 GROUPS = {"fidelity": "Fidelity", "utility": "Utility for this use", "privacy": "Privacy"}
 MOST_PARTS = 30
+MOST_LINES = 4
 MOST_REPAIRS = 12
 NOT_TRIED = (
     "Whether another fit, or another seed of the fit, gives as good a cohort: each cohort is judged as it is.",
@@ -62,18 +64,35 @@ def judged(verdict: Verdict, evaluations: Mapping[str, Evaluation]) -> Texts:
     sources = list(dict.fromkeys(check.source for check in verdict.profile.checks.values()))
     order = list(verdict.profile.checks)
     states = [(model, [found[group] for group in GROUPS]) for model, found in verdict.states().items()]  # type: ignore[index]
-    groups = []
+    groups: list[Texts] = []
     for group, title in GROUPS.items():
-        lines = sorted(
+        found = sorted(
             (line for line in verdict.lines if line.group == group), key=lambda line: order.index(line.check)
         )
+        lines = [_line(line, verdict, evaluations) | {"note": sources.index(line.source) + 1} for line in found]
         if lines:
-            shown_lines = [
-                _line(line, verdict, evaluations) | {"note": sources.index(line.source) + 1} for line in lines
-            ]
-            groups.append({"title": title, "lines": shown_lines})
+            groups.append({"title": title, **_folded(lines)})
     heads = list(GROUPS.values())
     return {"profile": verdict.profile, "states": states, "heads": heads, "groups": groups, "sources": sources}
+
+
+def _folded(lines: list[Texts]) -> Texts:
+    """Return one line a check and cohort where there are many, with how many are in which state, and all below."""
+    of_check: dict[tuple[str, str], list[Texts]] = {}
+    for line in lines:
+        of_check.setdefault((line["title"], line["model"]), []).append(line)
+    top: list[Texts] = []
+    folded: list[Texts] = []
+    for several in of_check.values():
+        if len(several) <= MOST_LINES:
+            top += several
+            continue
+        counts = {state: sum(line["state"] == state for line in several) for state in WORST_FIRST}
+        said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+        worst = next(line for state in WORST_FIRST for line in several if line["state"] == state)
+        top.append(worst | {"subject": f"{len(several)} lines; worst: {worst['subject']}", "reason": said})
+        folded += several
+    return {"lines": top, "folded": folded}
 
 
 def _line(line: Line, verdict: Verdict, evaluations: Mapping[str, Evaluation]) -> Texts:
@@ -200,7 +219,7 @@ def _attack(row: Texts) -> Texts:
     is_assessed = row["risk"] is not None and row["control_rate"] is not None
     if not is_assessed:
         reading = f"not assessed: {row['reason'] or 'there is no control rate'}"
-    elif row["risk_lo"] is not None and row["risk_lo"] > 0:
+    elif row["flagged"]:
         reading = "members are more exposed than patients held out"
     else:
         reading = f"no excess risk detected above {_short(row['risk_hi'])} at 97.5 % confidence, by this attacker"
@@ -216,7 +235,7 @@ def _attack(row: Texts) -> Texts:
         "risk": _short(row["risk"]) + _interval(row["risk_lo"], row["risk_hi"]) if is_assessed else "-",
         "detectable": _short(row["minimum_detectable_risk"]),
         "reading": reading,
-        "state": "none" if not is_assessed else "differs" if (row["risk_lo"] or 0.0) > 0 else "alike",
+        "state": "none" if not is_assessed else "differs" if row["flagged"] else "alike",
     }
 
 

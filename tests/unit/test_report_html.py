@@ -136,6 +136,18 @@ def test_attacks_that_were_not_assessed_have_no_risk(page):
     ]  # fmt: skip
 
 
+def test_many_lines_of_one_check_are_one_line_with_the_worst_state_and_all_below(write):
+    rows = made_assessment().frame().filter(pl.col("subset") == "all")
+    many = pl.concat([rows.with_columns(part=pl.lit(str(k)), risk_lo=pl.lit(0.2 * (k == 3))) for k in range(9)])
+    many = many.with_columns(risk=pl.lit(0.3), risk_hi=pl.when(pl.col("risk_lo") > 0).then(0.4).otherwise(0.05))
+    text = visible(
+        write(Comparison({"synthetic": made_evaluation()}, {"synthetic": many}, use_case="trial_design"), ["synthetic"])
+    )
+    assert "9 lines; worst: sequence_linkage, 3" in text
+    assert "1 fail, 8 pass" in text
+    assert "All 9 lines of the checks that have many" in text
+
+
 def test_without_attacks_and_use_case_it_says_so(write):
     page = write(made_evaluation(), names=["synthetic"], holdout=None, train=nasty_cohort())
     text = visible(page)
