@@ -1,0 +1,111 @@
+"""What every registered metric must obey, whoever wrote it."""
+
+import math
+
+import polars as pl
+import pytest
+from awkward import awkward_cohorts, plain_schema
+from metric_worlds import relabelled, world
+
+from longsynth.cohort.cohort import Cohort
+from longsynth.evaluation import metrics as _registered  # noqa: F401
+from longsynth.evaluation.base import COLUMN_UNIT, METRICS, TIME_UNIT, Setting
+from longsynth.exceptions import NotComputableError
+from longsynth.report.profiles import PROFILES, load_profile
+
+TIMES, SCALED = 24, 1000
+SETTING = Setting(seed=3, arm="arm")
+each_metric = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if METRICS[name].is_costly else name for name in METRICS]
+)
+
+
+def compute(name, sample, reference):
+    """The values of a metric, or the reason why there are none."""
+    try:
+        return dict(METRICS[name].function(sample, reference, SETTING))
+    except NotComputableError as error:
+        return str(error)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return world(60, 1), world(60, 2)
+
+
+@each_metric
+def test_the_same_seed_gives_the_same_values_and_cohorts_stay_as_they_are(name, pair):
+    before = [(cohort.static.clone(), cohort.visits.clone()) for cohort in pair]
+    assert compute(name, *pair) == compute(name, *pair)
+    for cohort, (static, visits) in zip(pair, before, strict=True):
+        assert cohort.static.equals(static) and cohort.visits.equals(visits)
+
+
+@each_metric
+def test_ids_and_the_order_of_patients_and_rows_change_nothing(name, pair):
+    found, again = compute(name, *pair), compute(name, relabelled(pair[0], 5), relabelled(pair[1], 6))
+    assert again == (found if isinstance(found, str) else pytest.approx(found, rel=1e-9, abs=1e-9))
+
+
+@each_metric
+def test_units_change_nothing_but_values_with_a_unit(name, pair):
+    found, other = compute(name, *pair), compute(name, *map(in_other_units, pair))
+    if isinstance(found, str):
+        assert found == other
+        return
+    assert set(found) == set(other)
+    for part, value in found.items():
+        assert other[part] == pytest.approx(value * factor(name, part), rel=1e-6, abs=1e-9), part
+
+
+def factor(name, part):
+    """How much larger a value is in the other units."""
+    unit = METRICS[name].unit
+    if unit == TIME_UNIT or (unit == COLUMN_UNIT and part == "event.duration"):
+        return TIMES
+    return SCALED if unit == COLUMN_UNIT and part == "visits.marker" else 1
+
+
+def in_other_units(cohort):
+    """Times in hours, the marker in thousandths."""
+    loose = {name: column.model_copy(update={"decimals": None}) for name, column in cohort.schema.channels.items()}
+    return Cohort(
+        cohort.static.with_columns(pl.col("futime") * TIMES),
+        cohort.visits.with_columns(pl.col("day") * TIMES, pl.col("marker") * SCALED),
+        schema=cohort.schema.model_copy(update={"channels": loose, "time_unit": "hours"}),
+    )
+
+
+@pytest.fixture(scope="module")
+def awkward_pairs():
+    """Each awkward cohort with itself, and with the plain one on either side where they have one schema."""
+    cohorts = awkward_cohorts()
+    pairs = [(cohort, cohort) for cohort in cohorts.values()]
+    plain = cohorts["plain"]
+    pairs += [(cohort, plain) for cohort in cohorts.values() if cohort.schema == plain_schema()]
+    pairs += [(plain, cohort) for cohort in cohorts.values() if cohort.schema == plain_schema()]
+    empty = Cohort(plain.static, plain.visits.clear(), schema=plain.schema, origin="synthetic")
+    return [*pairs, (empty, plain)]
+
+
+@each_metric
+def test_awkward_cohorts_give_finite_values_or_a_reason(name, awkward_pairs):
+    for sample, reference in awkward_pairs:
+        found = compute(name, sample, reference)
+        assert found, "no value and no reason"
+        if not isinstance(found, str):
+            assert all(math.isfinite(value) for value in found.values())
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_says_how_to_read_it(name):
+    metric = METRICS[name]
+    assert metric.title and not metric.title.endswith(".") and math.isfinite(metric.best)
+    assert metric.function.__doc__ and "Sees" in metric.function.__doc__
+    assert metric.worse in ("higher", "lower", "both")
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_profiles_ask_for_registered_metrics(name):
+    for check in load_profile(name).checks.values():
+        assert set(check.metrics) <= set(METRICS)
