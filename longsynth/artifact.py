@@ -27,7 +27,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from longsynth import __version__
-from longsynth.exceptions import ArtifactError
+from longsynth.exceptions import ArtifactError, CohortError
 
 Json: TypeAlias = Any
 Tensors: TypeAlias = Mapping[str, Mapping[str, np.ndarray]]
@@ -139,8 +139,11 @@ def new_folder(folder: Path) -> Iterator[Path]:
     ------
     ArtifactError
         If ``folder`` is the current folder or one above it.
+    CohortError, OSError
+        If something cannot be written, for example because the disk is full; the message names ``folder``, not the
+        folder beside it.
     """
-    folder = folder.resolve()
+    given, folder = folder, folder.resolve()
     if Path.cwd().is_relative_to(folder):
         raise ArtifactError(f"{folder} is the current folder or above it. Choose a new folder to write to.")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -149,6 +152,12 @@ def new_folder(folder: Path) -> Iterator[Path]:
         unfinished.mkdir()
         yield unfinished
         _put_in_place(unfinished, folder)
+    except CohortError as error:
+        raise CohortError(str(error).replace(str(unfinished), str(given))) from error
+    except OSError as error:
+        if error.filename is None or Path(str(error.filename)).is_relative_to(unfinished):
+            raise OSError(error.errno, error.strerror or str(error), str(given)) from error
+        raise
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

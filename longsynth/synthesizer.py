@@ -16,6 +16,7 @@ import polars as pl
 
 from longsynth.artifact import read_artifact, write_artifact
 from longsynth.cohort.cohort import Cohort
+from longsynth.cohort.columns import counted
 from longsynth.cohort.formats.stream import cohort_writer
 from longsynth.encoding import CohortEncoder
 from longsynth.exceptions import ArtifactError, CohortError, ConfigError, NotFittedError
@@ -296,8 +297,8 @@ def _check_learnable(train: Cohort) -> None:
         raise CohortError("the cohort is synthetic; fit a real one")
     if train.n_patients < MIN_PATIENTS:
         raise CohortError(
-            f"the cohort has {train.n_patients} patients; with fewer than {MIN_PATIENTS} a generator would copy them. "
-            "Use a larger cohort"
+            f"the cohort has {counted(train.n_patients, 'patient')}; with fewer than {MIN_PATIENTS} a generator would "
+            "copy them. Use a larger cohort"
         )
     if not train.schema.static and train.schema.terminal_event is None and train.n_visits == 0:
         raise CohortError("the cohort has neither static attributes, nor a terminal event, nor visits to learn")

@@ -89,6 +89,8 @@ def write_text(path: Path, text: str) -> None:
     try:
         unfinished.write_bytes(text.encode())
         unfinished.rename(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         unfinished.unlink(missing_ok=True)
 

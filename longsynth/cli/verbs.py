@@ -62,6 +62,7 @@ def infer_schema_command(
     time_unit: Annotated[TimeUnit, typer.Option("--time-unit", help="Unit of visit times and durations.")] = "days",
 ) -> None:
     """Propose a schema from tables, for you to edit."""
+    from longsynth.cohort.columns import counted
     from longsynth.cohort.formats import read_table
     from longsynth.schema.files import schema_text
     from longsynth.schema.infer import propose
@@ -77,7 +78,11 @@ def infer_schema_command(
             time_unit=time_unit,
         )
     write_text(output, schema_text(schema, comments=comments))
-    say(f"Wrote {output}: {len(schema.static)} static attributes, {len(schema.channels)} channels. Read and edit it.")
+    for section in ("static", "channels"):
+        for left_out in comments.get((section,), ()):
+            say(f"Note: {section}: {left_out}")
+    attributes, channels = counted(len(schema.static), "static attribute"), counted(len(schema.channels), "channel")
+    say(f"Wrote {output}: {attributes}, {channels}. Read and edit it.")
 
 
 @app.command()
@@ -85,10 +90,12 @@ def check(
     schema: SchemaFile, static: Static = None, visits: Visits = None, drop_after_event: DropAfterEvent = False
 ) -> None:
     """Check that the tables form a cohort under their schema."""
+    from longsynth.cohort.columns import counted
+
     cohort = _read(static, visits, schema, drop_after_event)
     for note in cohort.notes:
         say(f"Note: {note}")
-    say(f"{cohort.n_patients:,} patients with {cohort.n_visits:,} visits form a cohort.")
+    say(f"{counted(cohort.n_patients, 'patient')} with {counted(cohort.n_visits, 'visit')} form a cohort.")
 
 
 @app.command()
@@ -163,9 +170,11 @@ def fit(
     checkpoints = output.resolve().with_name(f".{output.resolve().name}.checkpoints")
     try:
         synthesizer.fit(cohort, work_dir=checkpoints, resume=resume, progress=on_terminal())
-    except (LongsynthError, OSError):
+    except (LongsynthError, OSError) as error:
         if not resume:
             shutil.rmtree(checkpoints, ignore_errors=True)
+        if isinstance(error, OSError):  # it names a file that nobody asked for
+            raise OSError(error.errno, error.strerror or str(error), str(output)) from error
         raise
     synthesizer.save(output)
     shutil.rmtree(checkpoints)

@@ -10,7 +10,7 @@ import ast
 import datetime as dt
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import reduce
 from typing import Any, TypeAlias
 
@@ -70,7 +70,8 @@ def parse_where(text: str, schema: Schema) -> pl.Expr:
     names: dict[str, str] = {}
     try:
         tree = ast.parse(_QUOTED.sub(lambda match: _placeholder(match, names), text.strip()), mode="eval")
-        return _Translator(schema, names).condition(tree.body)
+        translator = _Translator(schema, names)
+        return translator.condition(_lower_case_booleans(tree.body, translator.columns))
     except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError) as error:
         if isinstance(error, ConfigError):
             raise
@@ -87,6 +88,18 @@ def _placeholder(match: re.Match[str], names: dict[str, str]) -> str:
     return identifier
 
 
+def _lower_case_booleans(tree: ast.expr, columns: Collection[str]) -> ast.expr:
+    """Return the tree with ``true`` and ``false``, as tables and schema files write them, read as booleans."""
+    spelled: dict[str, bool] = {"true": True, "false": False, "TRUE": True, "FALSE": False}
+
+    class Reader(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> ast.expr:
+            return ast.Constant(spelled[node.id]) if node.id in spelled and node.id not in columns else node
+
+    replaced: ast.expr = Reader().visit(tree)
+    return replaced
+
+
 class _Translator:
     """Walks the syntax tree under one schema."""
 
@@ -95,7 +108,7 @@ class _Translator:
         self.names = names
         event = schema.terminal_event
         if event is not None:
-            self.columns[event.duration] = Column(kind="continuous")
+            self.columns[event.duration] = Column(kind="continuous", unit=f"{schema.time_unit} since baseline")
             self.columns[event.event] = Column(kind="categorical", levels=(0, *event.event_types))
 
     def condition(self, node: ast.expr) -> pl.Expr:
@@ -204,5 +217,6 @@ def _value(name: str, column: Column, literal: Literal) -> float | dt.date | dt.
         moment = dt.datetime.fromisoformat(literal)
         return moment if moment.time() != dt.time() else moment.date()
     if isinstance(literal, str | bool):
-        raise ConfigError(f"{name!r} is a number: compare it with a number, without quotes.")
+        unit = "" if column.unit is None else f" ({column.unit})"
+        raise ConfigError(f"{name!r} is a number{unit}: compare it with a number, without quotes.")
     return float(literal)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from longsynth.exceptions import SchemaError
 from longsynth.schema.files import readable_problems
-from longsynth.schema.kinds import Guess, decimals_of, guess, has_time_of_day, plain, typed
+from longsynth.schema.kinds import Guess, counted_rows, decimals_of, guess, has_time_of_day, plain, typed
 from longsynth.schema.suggest import constraints_that_hold
 from longsynth.schema.types import Channel, Schema, StaticColumn, TerminalEvent, TimeUnit, VisitTime
 from longsynth.schema.yaml_text import FlowMapping, yaml_text
@@ -107,6 +107,8 @@ def propose(
     time_unit: TimeUnit = "days",
 ) -> Proposal:
     """Propose a schema with comments for a person who edits it; arguments and errors as for `infer_schema`."""
+    if static is None and visits is None:
+        raise SchemaError("there is neither a static nor a visits table; give one of them")
     if (visits is None) != (visit_time is None):
         raise SchemaError("a visits table and the name of its visit time column go together; give both, or neither")
     if (duration is None) != (event is None) or (duration is not None and duration == event):
@@ -276,7 +278,12 @@ def _decimals(values: pl.Series, where: str) -> int | None:
     numbers = values.cast(pl.Float64, strict=False)
     n_bad = numbers.null_count() - values.null_count()
     if n_bad:
-        raise SchemaError(f"{where}: {n_bad:,} rows with neither a number nor an ISO date (2024-01-31); correct them")
+        raise SchemaError(
+            f"{where}: {counted_rows(n_bad)} with neither a number nor an ISO date (2024-01-31); correct them"
+        )
+    n_infinite = int(numbers.is_infinite().sum())
+    if n_infinite:
+        raise SchemaError(f"{where}: {counted_rows(n_infinite)} with an infinite value; correct them")
     return decimals_of(numbers.drop_nulls().unique().to_numpy())
 
 

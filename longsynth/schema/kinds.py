@@ -14,6 +14,7 @@ MOST_LEVELS = 1000
 MOST_ORDINAL_LEVELS = 10
 FEW_PATIENTS = 5
 SMALLEST_COUNT = 10
+MOST_UNREADABLE = 0.2
 _DATE_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
 _READABLE = (pl.Boolean, pl.String, pl.Date, pl.Datetime, pl.Null)
 
@@ -132,8 +133,9 @@ def _is_written_with(values: np.ndarray, places: int) -> np.ndarray:
 def _date(values: pl.Series) -> Guess:
     """Guess a date column; bounds are the first days of years, so that no patient's date is copied."""
     first, last = values[0], values[-1]
-    lower = dt.date(first.year - (first.month == first.day == 1), 1, 1)
-    return Guess({"kind": "date", "bounds": (lower, dt.date(last.year + 1, 1, 1)), "inferred": ("kind", "bounds")})
+    lower = dt.date(max(first.year - (first.month == first.day == 1), dt.MINYEAR), 1, 1)
+    upper = dt.date.max if last.year == dt.MAXYEAR else dt.date(last.year + 1, 1, 1)
+    return Guess({"kind": "date", "bounds": (lower, upper), "inferred": ("kind", "bounds")})
 
 
 def _text(counts: pl.DataFrame) -> Guess:
@@ -142,6 +144,9 @@ def _text(counts: pl.DataFrame) -> Guess:
     if numbers is not None and counts.height > MOST_ORDINAL_LEVELS:
         facts, notes = _number(counts.with_columns(numbers).sort("value"))
         return Guess(facts, ("numbers stored as text", *notes))
+    mostly = _mostly_numbers(counts)
+    if mostly is not None:
+        return mostly
     n_levels, n_rows = counts.height, int(counts["rows"].sum())
     n_single = int((counts["patients"] == 1).sum())
     if n_levels > MOST_LEVELS:
@@ -155,13 +160,33 @@ def _text(counts: pl.DataFrame) -> Guess:
     return _levels("binary" if n_levels == 2 else "categorical", counts)
 
 
+def _mostly_numbers(counts: pl.DataFrame) -> Guess | None:
+    """Guess text of which all but a few rows are numbers, such as `<5` among laboratory values; else None."""
+    readable = counts.with_columns(pl.col("value").cast(pl.Float64, strict=False)).drop_nulls("value")
+    n_rows, n_readable = int(counts["rows"].sum()), int(readable["rows"].sum())
+    numbers = counts.filter(pl.col("value").cast(pl.Float64, strict=False).is_not_null())["value"]
+    if n_rows - n_readable > MOST_UNREADABLE * n_rows or _numbers_in(numbers) is None:
+        return None
+    merged = readable.group_by("value").agg(pl.col("rows", "patients").sum()).sort("value")
+    if merged.height <= MOST_ORDINAL_LEVELS:
+        return None
+    facts, notes = _number(merged)
+    remedy = "correct it or leave it empty, or set kind: categorical and list the levels"
+    return Guess(facts, (f"{counted_rows(n_rows - n_readable)} with text that is not a number: {remedy}", *notes))
+
+
+def counted_rows(n: int) -> str:
+    """Return how many rows: ``1 row``, ``2 rows``."""
+    return f"{n:,} row" if n == 1 else f"{n:,} rows"
+
+
 def _number(counts: pl.DataFrame) -> Guess:
     """Guess a numeric column from its sorted distinct values."""
     values, n_rows = counts["value"].to_numpy(), int(counts["rows"].sum())
     n_values = len(values)
     if not np.isfinite(values).all():
-        n_infinite = counts.filter(pl.col("value").is_infinite())["rows"].sum()
-        return Guess(None, (f"infinite in {n_infinite:,} rows: correct them or leave them empty",))
+        n_infinite = int(counts.filter(pl.col("value").is_infinite())["rows"].sum())
+        return Guess(None, (f"infinite in {counted_rows(n_infinite)}: correct it or leave it empty",))
     whole = bool(_is_written_with(values, 0).all())
     if whole and n_values >= 20 and n_values >= 0.99 * n_rows and _looks_like_identifier(values):
         return Guess(None, ("a whole number that differs in every row (an identifier): it would leak",))

@@ -49,7 +49,7 @@ def constraints_that_hold(
 def _rank(values: pl.Series, column: Column) -> pl.Series:
     """Return values that compare: levels by their position."""
     if column.levels is None:
-        return values
+        return _comparable(values, column)
     if values.dtype != pl.String:
         values = values.cast(pl.Float64)
     levels = pl.Series(column.levels).cast(values.dtype)
@@ -92,4 +92,4 @@ def _ordered_pairs(table: pl.DataFrame, columns: Mapping[str, Column]) -> Iterat
 def _comparable(values: pl.Series, column: Column) -> pl.Series:
     if column.kind == "date":
         return values.cast(pl.Datetime("us")).to_physical() if values.dtype != pl.Datetime else values.dt.timestamp()
-    return values.cast(pl.Float64)
+    return values.cast(pl.Float64, strict=False)  # a few cells of text may be no numbers

@@ -114,8 +114,9 @@ def test_a_full_disk_leaves_the_former_artifact_and_no_rubbish(folder, monkeypat
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="No space") as raised:
         write_artifact(folder, {"other": 1}, {})
+    assert raised.value.filename == str(folder)
     assert contents(folder) == before
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
 

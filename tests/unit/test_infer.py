@@ -106,6 +106,11 @@ def test_dates_get_whole_years_as_bounds():
     assert column([dt.date(2019, 1, 1), dt.date(2019, 1, 1)])[0].bounds[0] == dt.date(2018, 1, 1)
 
 
+def test_the_first_and_the_last_day_of_the_calendar_are_dates():
+    found, _, _ = column([dt.date.min, dt.date(2019, 3, 1), dt.date(2020, 1, 1), dt.date.max] * 50)
+    assert found.bounds == (dt.date.min, dt.date.max)
+
+
 LEFT_OUT = {
     "names of few patients": [f"name {i}" for i in range(8)],
     "names": [f"name {i}" for i in range(N)],
@@ -151,6 +156,21 @@ def test_text_numbers_stay_levels_in_a_typed_table_and_become_numbers_in_a_text_
     static = infer_schema(text, patient_id="patient_id").static
     assert static["flag"].levels == (False, True)
     assert static["ward"].levels == ("01", "02")
+
+
+@pytest.mark.parametrize("unreadable", ["<0.5", "2,5", "."])
+def test_a_few_cells_that_are_no_numbers_do_not_make_levels_of_a_number(unreadable):
+    values = [str(value) for value in RNG.normal(50, 9, N - 2).round(1)] + [unreadable] * 2
+    found, comment, _ = column(values)
+    assert (found.kind, found.decimals, found.levels) == ("continuous", 1, None)
+    assert "2 rows with text that is not a number" in comment and unreadable not in comment
+
+
+def test_codes_that_are_mostly_digits_stay_levels():
+    few = [str(1 + i % 6) for i in range(N - 4)] + ["x"] * 4
+    assert column(few)[0].kind == "categorical"
+    half = [str(i % 15) for i in range(N // 2)] + ["x", "y"] * (N // 4)
+    assert column(half)[0].kind == "categorical"
 
 
 def test_categories_and_decimals_of_other_libraries():
@@ -364,6 +384,11 @@ def test_unusable_tables():
         infer_schema(static.clear(), visits, **NAMES)
     with pytest.raises(SchemaError, match=r"visits\.day: 240 rows with neither a number nor an ISO date"):
         infer_schema(static, visits.with_columns(day=pl.lit("soon")), **NAMES)
+    with pytest.raises(SchemaError, match=r"visits\.day: 1 row with an infinite value"):
+        infinite = pl.when(pl.int_range(pl.len()) == 3).then(float("inf")).otherwise(pl.col("day").cast(pl.Float64))
+        infer_schema(static, visits.with_columns(day=infinite), **NAMES)
+    with pytest.raises(SchemaError, match="neither a static nor a visits table"):
+        infer_schema(None, None, patient_id="id")
     with pytest.raises(SchemaError, match="a duration of kind date needs visit times of the same kind"):
         infer_schema(static.with_columns(end=pl.lit(dt.date(2020, 1, 1))), visits, **NAMES)
     with pytest.raises(SchemaError, match="no column of the tables can be used; left out: x"):
