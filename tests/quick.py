@@ -1,12 +1,22 @@
-"""Fits that learn next to nothing, in a second or two, for tests of what stands around the model."""
+"""Fits and comparisons of next to no effort, in a second or two, for tests of what stands around them."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+import longsynth.evaluation.metrics
+import longsynth.privacy.attacks  # noqa: F401
+from longsynth.evaluation.base import METRICS
+from longsynth.evaluation.splits import Effort
+from longsynth.privacy.base import ATTACKS
+from longsynth.registry import Registry
 from longsynth.training import plan
+
+QUICK_METRICS = ("ks", "tv", "detect_patient", "visit_count", "autocorrelation_within", "km_distance", "rmst_relative")
+QUICK_ATTACKS = ("duplicates",)
 
 
 def make_quick(patch: pytest.MonkeyPatch) -> None:
@@ -14,6 +24,28 @@ def make_quick(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("longsynth.synthesizer.plan_for", quick_plan)
     quick_classifier = partial(HistGradientBoostingClassifier, max_iter=3)
     patch.setattr("longsynth.evaluation.detection.HistGradientBoostingClassifier", quick_classifier)
+    for effort in ("CHEAP", "COSTLY", "STRATUM"):
+        patch.setattr(
+            f"longsynth.evaluation.evaluate.{effort}", Effort(n_patients=60, n_splits=4, n_halves=3, n_draws=1)
+        )
+    patch.setattr("longsynth.evaluation.evaluate.METRICS", Few(METRICS, QUICK_METRICS))
+    patch.setattr("longsynth.privacy.assess.ATTACKS", Few(ATTACKS, QUICK_ATTACKS))
+
+
+class Few:
+    """A registry of which some are taken where none are named."""
+
+    def __init__(self, registry: Registry, names: tuple[str, ...]) -> None:
+        self.registry, self.names = registry, names
+
+    def __getitem__(self, name: str) -> object:
+        return self.registry[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
 
 
 def quick_plan(*arguments: object) -> plan.Plan:
