@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +26,7 @@ Measure = Literal["rate", "score", "closeness"]
 Side = Literal["members", "control"]
 SIDES: tuple[Side, Side] = ("members", "control")
 DEFAULT_TARGETS = 1000
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +46,8 @@ class Release:
     member_targets, control_targets : ndarray of int, or None
         Rows of ``train`` and ``holdout`` that may be attacked (the most isolated ones, a stratum); None: all. The
         others stay in the population among whom a target must be found.
+    made : dict
+        What `once` has made; shared by all groups of targets.
     """
 
     synthetic: tuple[Records, ...]
@@ -54,22 +56,30 @@ class Release:
     n_targets: int = DEFAULT_TARGETS
     member_targets: NDArray[np.int64] | None = None
     control_targets: NDArray[np.int64] | None = None
+    made: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what ``make`` makes of the release whoever the targets are; made once for each key."""
+        if key not in self.made:
+            self.made[key] = make()
+        return cast(T, self.made[key])
 
     def side(self, side: Side) -> Records:
         """Return ``train`` for "members" and ``holdout`` for "control"."""
         return self.train if side == "members" else self.holdout
 
-    @cached_property
+    @property
     def coded_synthetic(self) -> tuple[Coded, ...]:
         """The draws on the scale that they have together."""
-        scaling = scaling_of(self.synthetic)
-        return tuple(coded(draw, scaling) for draw in self.synthetic)
+        scaling = self.once("scaling", lambda: scaling_of(self.synthetic))
+        return self.once("coded draws", lambda: tuple(coded(draw, scaling) for draw in self.synthetic))
 
-    @cached_property
+    @property
     def coded_real(self) -> dict[Side, Coded]:
         """Members and control on the scale of the draws."""
         scaling = self.coded_synthetic[0].scaling
-        return {"members": coded(self.train, scaling), "control": coded(self.holdout, scaling)}
+        sides: dict[Side, Records] = {"members": self.train, "control": self.holdout}
+        return self.once("coded real", lambda: {side: coded(records, scaling) for side, records in sides.items()})
 
     def allowed(self, side: Side) -> NDArray[np.bool_]:
         """Return which patients of a side may be attacked, shape (N,)."""

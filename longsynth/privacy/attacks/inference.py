@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,7 +137,10 @@ def _attack_group(group: Group, release: Release, knowledge: Knowledge, seed: in
         if not secrets:
             continue
         models = [
-            learned(secret, some, group.static, synthetic, knowledge, child_seed(seed, secret.name, draw))
+            release.once(
+                ("inference", knowledge, secret.name, draw, seed),
+                partial(learned, secret, some, group.static, synthetic, knowledge, child_seed(seed, secret.name, draw)),
+            )
             for secret, some in zip(secrets, having, strict=True)
         ]
         for side, some in targets.items():

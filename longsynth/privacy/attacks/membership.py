@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -125,9 +126,11 @@ def _by_likelihood(release: Release, rows: dict[Side, Integers], seed: int) -> O
         return not_assessed(part, "no target has a visit")
     scores = {}
     for draw, records in enumerate(release.synthetic):
-        model = SequenceModel(records, child_seed(seed, "sequence likelihood", draw))
+        trees = child_seed(seed, "sequence likelihood", draw)
+        model = release.once(("sequence model", draw, seed), partial(SequenceModel, records, trees))
         for side in SIDES:
-            scores[side, draw] = model.log_likelihood(release.side(side))[rows[side]]
+            likelihood = partial(model.log_likelihood, release.side(side))
+            scores[side, draw] = release.once(("sequence likelihood", draw, seed, side), likelihood)[rows[side]]
     return _outcome(part, scores, rows)
 
 
