@@ -16,6 +16,7 @@ FEW_PATIENTS = 5
 SMALLEST_COUNT = 10
 MOST_UNREADABLE = 0.2
 _DATE_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
+_LIKE_A_DATE = r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/. ](\d{1,2}|[A-Za-z]{3})[-/. ]\d{2,4})([T ].*)?$"
 _READABLE = (pl.Boolean, pl.String, pl.Date, pl.Datetime, pl.Null)
 
 
@@ -144,7 +145,7 @@ def _text(counts: pl.DataFrame) -> Guess:
     if numbers is not None and counts.height > MOST_ORDINAL_LEVELS:
         facts, notes = _number(counts.with_columns(numbers).sort("value"))
         return Guess(facts, ("numbers stored as text", *notes))
-    mostly = _mostly_numbers(counts)
+    mostly = _mostly_dates(counts) or _mostly_numbers(counts)
     if mostly is not None:
         return mostly
     n_levels, n_rows = counts.height, int(counts["rows"].sum())
@@ -158,6 +159,19 @@ def _text(counts: pl.DataFrame) -> Guess:
     if n_levels > 2:
         return _levels("categorical", counts, "if the levels are ordered, put them in order and set kind: ordinal")
     return _levels("binary" if n_levels == 2 else "categorical", counts)
+
+
+def _mostly_dates(counts: pl.DataFrame) -> Guess | None:
+    """Leave out text that looks like dates, such as 31/01/2024, of which some are not ISO dates; else None."""
+    n_rows = int(counts["rows"].sum())
+    alike = counts["value"].str.contains(_LIKE_A_DATE)
+    if counts.filter(alike)["rows"].sum() < (1 - MOST_UNREADABLE) * n_rows:
+        return None
+    wrong = counts["value"].str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).is_null()
+    n_wrong = int(counts.filter(wrong)["rows"].sum())
+    if not n_wrong:
+        return None
+    return Guess(None, (f"it looks like dates, but {counted_rows(n_wrong)} not written as 2024-01-31: correct it",))
 
 
 def _mostly_numbers(counts: pl.DataFrame) -> Guess | None:

@@ -166,6 +166,15 @@ def test_a_few_cells_that_are_no_numbers_do_not_make_levels_of_a_number(unreadab
     assert "2 rows with text that is not a number" in comment and unreadable not in comment
 
 
+@pytest.mark.parametrize("form", ["%d/%m/%Y", "%d.%m.%y", "%d-%b-%Y", "%Y/%m/%d"])
+def test_dates_in_another_form_are_called_dates(form):
+    days = [dt.date(2019, 3, 1) + dt.timedelta(days=3 * i) for i in range(N)]
+    for values in ([day.strftime(form) for day in days], [*map(str, days[2:]), "31/01/2024", "unknown"]):
+        found, _, proposal = column(values)
+        (reason,) = proposal.comments["static",]
+        assert found is None and "looks like dates" in reason and "unknown" not in reason
+
+
 def test_codes_that_are_mostly_digits_stay_levels():
     few = [str(1 + i % 6) for i in range(N - 4)] + ["x"] * 4
     assert column(few)[0].kind == "categorical"
