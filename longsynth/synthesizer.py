@@ -33,6 +33,7 @@ from longsynth.training.trainer import Hardware, is_main_process
 MIN_PATIENTS = 20
 MANY_VISITS = 50_000
 PART = 10_000
+UNCHECKED_SIZE = 1024
 Where = pl.Expr | Mapping[str, Any]
 
 
@@ -251,10 +252,19 @@ def load(folder: str | Path) -> Synthesizer:
         record: Any = documents["record"]
         synthesizer = Synthesizer(**record["settings"])
         synthesizer.training_record = record["training"]
+        _check_sizes(documents["architecture"], tensors)
         synthesizer._model = model_from_state(documents, tensors)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
         raise ArtifactError(f"{folder} is not a fitted synthesizer of this version; fit and save it again") from error
     return synthesizer
+
+
+def _check_sizes(architecture: Mapping[str, Any], tensors: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    """Raise if the networks that would be built are larger than the arrays that fill them."""
+    largest = max(UNCHECKED_SIZE, *(n for group in tensors.values() for array in group.values() for n in array.shape))
+    sizes = [architecture["static_units"], *architecture["size"].values()]
+    if architecture["n_members"] > len(tensors) or any(size > largest for size in sizes):
+        raise ValueError("the architecture is larger than the networks")
 
 
 def _acceptance(encoder: CohortEncoder, where: Where) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
@@ -293,6 +303,10 @@ def _first_line(error: Exception) -> str:
 
 
 def _check_learnable(train: Cohort) -> None:
+    if not isinstance(train, Cohort):
+        raise CohortError(
+            f"a {type(train).__name__} cannot be fitted; make a cohort of the tables with longsynth.read_cohort"
+        )
     if train.origin != "real":
         raise CohortError("the cohort is synthetic; fit a real one")
     if train.n_patients < MIN_PATIENTS:

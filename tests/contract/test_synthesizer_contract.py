@@ -10,8 +10,9 @@ from awkward import awkward_cohorts
 from quick import make_quick, quick_plan
 
 import longsynth as ls
+from longsynth.artifact import read_artifact, write_artifact
 from longsynth.cohort.cohort import Cohort
-from longsynth.exceptions import CohortError, ConfigError, NotFittedError
+from longsynth.exceptions import ArtifactError, CohortError, ConfigError, NotFittedError
 
 torch.set_num_threads(1)
 KINDS = [
@@ -98,6 +99,24 @@ def test_what_is_too_small_or_synthetic_is_refused(train):
         ls.Synthesizer().fit(train.select(train.static["patient_id"].head(10)))
     with pytest.raises(CohortError, match="synthetic"):
         ls.Synthesizer().fit(ls.Synthesizer(accelerator="cpu").fit(train).sample(30))
+
+
+def test_sizes_without_networks_to_fill_them_are_refused(train, tmp_path):
+    """An altered architecture with fresh checksums must not make loading build more than the artifact holds."""
+    ls.Synthesizer(0, "likelihood", accelerator="cpu").fit(train).save(tmp_path / "model")
+    documents, tensors = read_artifact(tmp_path / "model")
+    architecture = documents["architecture"]
+    size = architecture["size"]
+    altered = ({"n_members": 10**7}, {"static_units": 10**5}, {"size": {**size, "hidden_size": 10**5}})
+    for change in altered:
+        write_artifact(tmp_path / "model", {**documents, "architecture": {**architecture, **change}}, tensors)
+        with pytest.raises(ArtifactError, match="not a fitted synthesizer"):
+            ls.load(tmp_path / "model")
+
+
+def test_only_cohorts_are_fitted(train):
+    with pytest.raises(CohortError, match="a DataFrame cannot be fitted; make a cohort"):
+        ls.Synthesizer().fit(train.static)
 
 
 def test_arguments_are_checked():
