@@ -1,37 +1,21 @@
-"""Cohorts side by side in numbers: what their columns hold, and how far they are from a real cohort."""
+"""Cohorts side by side in numbers: what their columns hold."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import polars as pl
 
 from longsynth.cohort.cohort import Cohort
 from longsynth.cohort.trajectory import numbers, patient_features, transition_features
-from longsynth.evaluation.association import corr_visit, spearman
-from longsynth.evaluation.detection import detect_patient
-from longsynth.evaluation.marginal import ks_mean, tv_mean
-from longsynth.evaluation.risk_model import cindex_tstr
-from longsynth.evaluation.survival import kaplan_meier, km_area
-from longsynth.evaluation.temporal import auto_lag1, corr_lag1
-from longsynth.evaluation.visit_process import gaps, ks_visits
-from longsynth.exceptions import NotComputableError
+from longsynth.evaluation.association import spearman
+from longsynth.evaluation.survival import kaplan_meier
+from longsynth.evaluation.visit_process import gaps
 from longsynth.schema.types import Column
 
 NONE = "-"
 Row = tuple[str, str, str]
-METRICS: dict[str, tuple[str, Callable[[Cohort, Cohort], float]]] = {
-    "marginals: numeric columns, KS distance": ("0 best", ks_mean),
-    "marginals: levels, total variation": ("0 best", tv_mean),
-    "visits a patient, KS distance": ("0 best", ks_visits),
-    "correlations within a visit, mean error": ("0 best", corr_visit),
-    "correlations with next visit, mean error": ("0 best", corr_lag1),
-    "lag-1 correlations, mean error": ("0 best", auto_lag1),
-    "survival: Kaplan-Meier, mean distance": ("0 best", km_area),
-    "survival: C index of Cox model learnt": ("1 best", cindex_tstr),
-    "classifier tells patients apart, AUC": ("0.5 best", detect_patient),
-}
 
 
 def describe_columns(cohorts: Mapping[str, Cohort]) -> pl.DataFrame:
@@ -52,35 +36,6 @@ def describe_columns(cohorts: Mapping[str, Cohort]) -> pl.DataFrame:
     frame = pl.DataFrame([row[:2] for row in described[0]], schema=["section", "what"], orient="row")
     values = [pl.Series(title, [row[2] for row in rows]) for title, rows in zip(cohorts, described, strict=True)]
     return frame.with_columns(values)
-
-
-def measure_distances(cohorts: Mapping[str, Cohort], holdout: Cohort) -> pl.DataFrame:
-    """Measure how far cohorts are from a real one that they were not made from.
-
-    Parameters
-    ----------
-    cohorts : mapping of str to Cohort
-        By title. Give the real train cohort as one of them: what it reaches is the best that can be expected.
-    holdout : Cohort
-        Real patients, under the same schema.
-
-    Returns
-    -------
-    polars.DataFrame
-        Columns ``what``, one of text a cohort (``-`` where a metric has no value), and ``best``.
-    """
-    frame = pl.DataFrame({"what": list(METRICS)})
-    for title, cohort in cohorts.items():
-        values = [_value(metric, cohort, holdout) for _, metric in METRICS.values()]
-        frame = frame.with_columns(pl.Series(title, values))
-    return frame.with_columns(pl.Series("best", [best for best, _ in METRICS.values()]))
-
-
-def _value(metric: Callable[[Cohort, Cohort], float], cohort: Cohort, holdout: Cohort) -> str:
-    try:
-        return f"{metric(cohort, holdout):.3f}"
-    except NotComputableError:
-        return NONE
 
 
 def _describe(cohort: Cohort) -> Iterator[Row]:

@@ -208,9 +208,22 @@ def test_demo_writes_everything_and_compares(folder, run):
         code, out, err = run("demo")
         assert code == 0
         assert err == ""
-    assert listing(folder / "demo") == {"train", "holdout", "synthetic", "model", "comparison.png", "longsynth.json"}
-    for said in ("marginals", "correlations", "lag-1", "survival", "real, held out", "synthetic"):
+    made = {"train", "holdout", "synthetic", "model", "comparison.png", "report.html", "longsynth.json"}
+    assert listing(folder / "demo") == made
+    for said in (
+        "lag-1",
+        "outcome",
+        "real, held out",
+        "synthetic",
+        "For trial design",
+        "a fresh real sample",
+        "report.html",
+    ):
         assert said in out
+    report = (folder / "demo/report.html").read_text(encoding="utf-8")
+    assert len(report.encode()) < 3_000_000
+    for section in ("verdict", "results", "pictures", "repairs", "quantiles", "privacy", "untested"):
+        assert f'<section id="{section}">' in report
     assert pl.read_parquet(folder / "demo/synthetic/static.parquet").height == 1000
     assert json.loads((folder / "demo/longsynth.json").read_text())["verb"] == "demo"
     assert (folder / "demo/comparison.png").stat().st_size > 50_000
