@@ -70,6 +70,8 @@ class Metric:
         It trains a model or compares all pairs of patients; it is then computed on fewer splits and patients.
     by_stratum : bool
         It is also computed within strata of patients.
+    most_patients : int or None
+        It is never given more patients a side; None: as many as others of its kind.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Metric:
     unit: str | None = None
     is_costly: bool = False
     by_stratum: bool = False
+    most_patients: int | None = None
 
 
 METRICS: Registry[Metric] = Registry("metric")
@@ -97,12 +100,14 @@ def metric(
     unit: str | None = None,
     is_costly: bool = False,
     by_stratum: bool = False,
+    most_patients: int | None = None,
 ) -> Callable[[MetricFunction], MetricFunction]:
     """Register the function below as the metric of its name; arguments as the attributes of `Metric`."""
 
     def register(function: MetricFunction) -> MetricFunction:
         name = function.__name__  # type: ignore[attr-defined]
-        METRICS.add(name, Metric(name, block, level, title, function, best, worse, unit, is_costly, by_stratum))
+        about = (name, block, level, title, function, best, worse, unit, is_costly, by_stratum, most_patients)
+        METRICS.add(name, Metric(*about))
         return function
 
     return register

@@ -16,7 +16,7 @@ from longsynth.evaluation.base import METRICS, Metric, Setting
 from longsynth.evaluation.entry import Sources, check_arm, prepare_sources
 from longsynth.evaluation.measuring import Advance, Job, Row, run
 from longsynth.evaluation.results import Evaluation, MetricResult, Provenance
-from longsynth.evaluation.splits import CHEAP, COSTLY, STRATUM, TAIL
+from longsynth.evaluation.splits import CHEAP, COSTLY, STRATUM, TAIL, Effort
 from longsynth.evaluation.strata import holm, members, strata_names, stratum_masks
 from longsynth.exceptions import ConfigError
 
@@ -80,12 +80,12 @@ def evaluate(
     Notes
     -----
     The value compares equal numbers of patients: n is the smallest of the synthetic cohort, the holdout, half of all
-    real patients, and 1,000 (500 for metrics that train a model or compare all pairs, and in strata). Where a cohort
-    has more, the value is the mean over several random sub-samples. The ceiling is the same statistic over random
-    splits of all real patients into two samples of n: were the synthetic cohort a fresh real sample, its value would
-    lie beyond the 95 % band on each side in 2.5 % of cases or fewer. The interval of the value comes from half-samples
-    of the patients. Results depend on the patients' data and the seed, not on ids, the order of rows, units, or the
-    number of threads.
+    real patients, and 1,000 (400 or fewer for metrics that train a model or compare all pairs, 500 in strata). Where a
+    cohort has more, the value is the mean over several random sub-samples. The ceiling is the same statistic over
+    random splits of all real patients into two samples of n: were the synthetic cohort a fresh real sample, its value
+    would lie beyond the 95 % band on each side in 2.5 % of cases or fewer. The interval of the value comes from
+    half-samples of the patients. Results depend on the patients' data and the seed, not on ids, the order of rows,
+    units, or the number of threads.
 
     References
     ----------
@@ -144,11 +144,15 @@ def evaluate_all(
 
 
 def _whole(sources: Sources, metrics: Sequence[Metric]) -> Iterator[Job]:
-    for effort, is_costly in ((CHEAP, False), (COSTLY, True)):
-        chosen = [metric for metric in metrics if metric.is_costly == is_costly]
+    """Yield a job for each effort that some of the metrics take."""
+    groups: dict[Effort, list[Metric]] = {}
+    for metric in metrics:
+        effort = COSTLY if metric.is_costly else CHEAP
+        most = effort.n_patients if metric.most_patients is None else min(effort.n_patients, metric.most_patients)
+        groups.setdefault(replace(effort, n_patients=most), []).append(metric)
+    for effort, chosen in groups.items():
         cohorts = (sources.synthetic, sources.reference, sources.pool)
-        if chosen:
-            yield Job("", sources.pool.schema, *cohorts, chosen, effort)
+        yield Job("", sources.pool.schema, *cohorts, chosen, effort)
 
 
 def _by_stratum(sources: Sources, metrics: Sequence[Metric], names: Sequence[str]) -> Iterator[Job]:

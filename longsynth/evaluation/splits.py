@@ -45,8 +45,8 @@ class Effort:
     n_draws: int
 
 
-CHEAP = Effort(n_patients=1000, n_splits=79, n_halves=40, n_draws=5)
-COSTLY = Effort(n_patients=500, n_splits=19, n_halves=8, n_draws=3)
+CHEAP = Effort(n_patients=1000, n_splits=39, n_halves=40, n_draws=5)
+COSTLY = Effort(n_patients=400, n_splits=19, n_halves=8, n_draws=3)
 STRATUM = Effort(n_patients=500, n_splits=39, n_halves=20, n_draws=3)
 
 

@@ -33,7 +33,7 @@ def measure_judge(n: int) -> dict[str, object]:
     truth = SimulationTruth(gap_days=180)
     train, holdout = ls.split(ls.simulate_cohort(n, seed=1, truth=truth), holdout=0.3, seed=0)
     synthetic = ls.simulate_cohort(n, seed=2, truth=truth)
-    start = time.perf_counter()
+    start, start_cpu = time.perf_counter(), time.process_time()
     evaluation = ls.evaluate(synthetic, train=train, holdout=holdout, arm="arm", progress=True)
     return {
         "n_patients": n,
@@ -44,6 +44,7 @@ def measure_judge(n: int) -> dict[str, object]:
         "n_flagged": sum(bool(result.flagged) for result in evaluation.results),
         "n_assessed": sum(result.value is not None for result in evaluation.results),
         "seconds": time.perf_counter() - start,
+        "cpu_seconds": time.process_time() - start_cpu,
         "peak_mib": peak_memory_mib(),
         "notes": evaluation.notes,
     }

@@ -161,6 +161,11 @@ def relabelled_apart(cohort):
     return Cohort(other.static.with_columns(with_prefix), other.visits.with_columns(with_prefix), schema=cohort.schema)
 
 
+def test_a_metric_may_take_fewer_patients_than_others(little, real):
+    first, second = run(world(80, 2), real, metric(most_patients=30), metric()).results
+    assert (first.n, second.n) == (30, 60)
+
+
 def test_sub_sampling_and_a_missing_holdout_are_said(little, real):
     found = ls.evaluate(world(80, 2), train=real[0], metrics=[metric()], strata=[])
     assert found.provenance.n_holdout is None and found.provenance.ceiling_from == "train"

@@ -15,7 +15,10 @@ MOST_PATIENTS = 100
 MOST_VISITS = 30
 
 
-@metric(block="distance", level="trajectory", title="Distance of aligned trajectories (GAK)", is_costly=True)
+@metric(
+    block="distance", level="trajectory", title="Distance of aligned trajectories (GAK)", is_costly=True,
+    most_patients=MOST_PATIENTS,
+)  # fmt: skip
 def alignment_mmd(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
     """Return the squared maximum mean discrepancy between trajectories under the global alignment kernel.
 
