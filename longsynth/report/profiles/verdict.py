@@ -88,7 +88,8 @@ class Verdict:
     def states(self) -> dict[str, dict[Group, State]]:
         """Return by model and group the worst state of the required checks; not assessed if nothing was asked.
 
-        A metric or attack that has no value does not count where the check has others that have one.
+        A metric or attack that cannot be applied does not count where the check has others that can; one that lacked
+        the power to find anything does.
         """
         models = dict.fromkeys(line.model for line in self.lines)
         return {model: {group: self._state(model, group) for group in GROUPS} for model in models}
@@ -145,7 +146,8 @@ def judge(
     Verdict
         Each line **passes** if the whole 95 % interval keeps the limit, **fails** if the whole interval misses it, and
         is a **warning** if the interval holds the limit. It is **not assessed** where there is no interval, or where
-        the attack could not have seen a risk as small as the limit.
+        the attack could not have seen a risk as small as the limit. An attack fails only if its success also stays
+        after adjustment for the number of attacks; else some of many attacks on a perfect sample would.
 
     References
     ----------
@@ -234,8 +236,9 @@ def _attack_lines(model: str, name: str, check: Check, assessment: pl.DataFrame 
     if assessment is None:
         reason = "no privacy assessment was given"
         return [_line(model, name, check, ", ".join(check.criteria), "not assessed", limit, reason=reason)]
-    measure = "score" if check.rule == "tpr" else "rate"
-    rows = assessment.filter(pl.col("criterion").is_in(list(check.criteria)), pl.col("measure") == measure)
+    is_score = pl.col("measure") == "score"
+    of_rule = is_score if check.rule == "tpr" else ~is_score
+    rows = assessment.filter(pl.col("criterion").is_in(list(check.criteria)), of_rule)
     if not check.worst_case:
         rows = rows.filter(pl.col("subset") == ALL_PATIENTS)
     if not rows.height:
@@ -256,7 +259,9 @@ def _attack_line(model: str, name: str, check: Check, row: Row, limit: str) -> L
     facts |= {"value": value, "lo": lo, "hi": hi}
     state = _attack_state(check, lo, hi)
     reason = row["reason"]
-    if state != "fail" and row["state"] == "not assessed":
+    if state == "fail" and row["flagged"] is False:
+        state, reason = "warn", "above the limit, but not after adjustment for the number of attacks"
+    elif state != "fail" and row["state"] == "not assessed":
         state, reason = "not assessed", row["reason"] or "the attack has too little power"
     elif state == "warn" and check.rule == "risk" and smallest is not None and smallest > (check.limit or 0.0):
         state, reason = "not assessed", f"a risk below {smallest:.2g} cannot be seen with so few patients"
