@@ -22,7 +22,7 @@ demo: $(READY)  ## Fit the cohort that ships with the package, sample 1,000 pati
 	$(BIN)/longsynth demo -o demo
 
 test: $(READY)  ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(READY)  ## Check style, docstrings and types
 	$(BIN)/ruff check .

@@ -97,7 +97,7 @@ def test_awkward_cohorts_give_finite_values_or_a_reason(name, awkward_pairs):
             assert all(math.isfinite(value) for value in found.values())
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", list(METRICS))
 def test_a_metric_says_how_to_read_it(name):
     metric = METRICS[name]
     assert metric.title and not metric.title.endswith(".") and math.isfinite(metric.best)
