@@ -82,7 +82,7 @@ def attack(**changes):
         "attack": "linkage", "part": "", "criterion": "linkage", "knowledge": "insider", "subset": "all",
         "measure": "rate", "state": "assessed", "reason": None, "n_members": 300, "n_control": 300,
         "control_rate": 0.02, "risk": 0.05, "risk_lo": 0.01, "risk_hi": 0.08, "minimum_detectable_risk": 0.06,
-        "tpr": 0.015, "tpr_lo": 0.005, "tpr_hi": 0.04,
+        "tpr": 0.015, "tpr_lo": 0.005, "tpr_hi": 0.04, "flagged": True,
     }  # fmt: skip
     schema = {name: pl.Float64 if isinstance(value, float) else None for name, value in row.items()}
     return pl.DataFrame([row | changes], schema_overrides={name: kind for name, kind in schema.items() if kind})
@@ -106,6 +106,18 @@ def test_an_attack_that_could_not_have_seen_the_limit_is_not_assessed():
 
 def test_an_attack_without_power_that_finds_a_leak_fails_all_the_same():
     assert attacked(attack(risk_lo=0.5, risk_hi=0.9, minimum_detectable_risk=0.3)).state == "fail"
+
+
+def test_one_success_among_many_attacks_is_a_warning():
+    found = attacked(attack(risk_lo=0.1, risk_hi=0.5, flagged=False))
+    assert found.state == "warn" and "adjustment" in found.reason
+
+
+def test_attacks_without_power_count_and_attacks_that_do_not_apply_do_not():
+    empty = attack(risk=None, risk_lo=None, risk_hi=None, state="not assessed", reason="too few")
+    assert attacked(pl.concat([attack(), empty], how="vertical_relaxed")).states()["m"]["privacy"] == "not assessed"
+    inapplicable = empty.with_columns(minimum_detectable_risk=pl.lit(None, pl.Float64))
+    assert attacked(pl.concat([attack(), inapplicable], how="vertical_relaxed")).states()["m"]["privacy"] == "pass"
 
 
 def test_no_assessment_no_attack_and_no_value_are_told_apart():
