@@ -99,9 +99,10 @@ class Verdict:
         for line in self.lines:
             if (line.model, line.group) == (model, group) and line.required:
                 checks.setdefault(line.check, []).append(line)
-        found = {
-            line.state for lines in checks.values() for line in [one for one in lines if one.value is not None] or lines
-        }
+        found: set[State] = set()
+        for lines in checks.values():
+            tried = [line for line in lines if line.value is not None or line.minimum_detectable is not None]
+            found |= {line.state for line in tried or lines}
         return next((state for state in WORST_FIRST if state in found), "not assessed")
 
     def frame(self) -> pl.DataFrame:
