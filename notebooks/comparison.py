@@ -11,22 +11,21 @@
 # %% [markdown]
 # # Comparing synthetic cohorts
 #
-# A metric means something only beside what a fresh real sample reaches, and beside a cohort that is known to be wrong.
-# Four cohorts are compared with the same real patients, who were held out.
+# A value means something only beside what a fresh real sample reaches, its ceiling. Three cohorts are compared with the
+# same real patients, who were held out: one from a synthesizer, and two that are known to be wrong.
 
 # %%
 import polars as pl
 
 import longsynth as ls
-from longsynth.privacy import measure_privacy
-from longsynth.report.figures import draw_cohorts, save_figure
-from longsynth.report.summary import describe_columns, measure_distances
+from longsynth.report.figures import draw_cohorts, draw_forest, draw_quality_privacy, save_figure
+from longsynth.report.html import write_report
+from longsynth.report.summary import describe_columns
 
 train, holdout = ls.split(ls.load_pbc(), holdout=0.3, seed=0)
 synthesizer = ls.Synthesizer(seed=0).fit(train)
 
 # %% [markdown]
-# - **real, train**: what can be reached;
 # - **synthetic**: from the synthesizer;
 # - **shuffled**: the train patients with the values measured at a visit dealt out anew over all visits. Margins and
 #   correlations within a visit are perfect, trajectories are gone;
@@ -34,41 +33,58 @@ synthesizer = ls.Synthesizer(seed=0).fit(train)
 
 # %%
 synthetic = synthesizer.sample(train.n_patients, seed=1)
-channels = list(train.schema.channels)
-dealt = train.visits.with_columns(pl.col(channels).shuffle(seed=0))
-shuffled = ls.Cohort(train.static, dealt, schema=train.schema, origin="synthetic")
-rename = pl.format("copy-{}", pl.col("patient_id")).alias("patient_id")
-copied = ls.Cohort(
-    train.static.with_columns(rename), train.visits.with_columns(rename), schema=train.schema, origin="synthetic"
-)
-cohorts = {"real, train": train, "synthetic": synthetic, "shuffled": shuffled, "copied": copied}
 
-# %%
+
+def renamed(table: pl.DataFrame) -> pl.DataFrame:
+    """Give patients other names: a comparison refuses the real patients themselves."""
+    return table.with_columns(pl.format("copy-{}", pl.col("patient_id")).alias("patient_id"))
+
+
+dealt = train.visits.with_columns(pl.col(list(train.schema.channels)).shuffle(seed=0))
+shuffled, copied = (
+    ls.Cohort(renamed(train.static), renamed(visits), schema=train.schema, origin="synthetic")
+    for visits in (dealt, train.visits)
+)
+cohorts = {"synthetic": synthetic, "shuffled": shuffled, "copied": copied}
 pl.Config.set_tbl_rows(40)
-describe_columns({"real, held out": holdout, "synthetic": synthetic})
-
-# %%
-distances = measure_distances(cohorts, holdout)
-distances
+describe_columns({"real, held out": holdout, **cohorts})
 
 # %% [markdown]
-# The shuffled cohort loses every correlation over time, and whoever looks at margins alone would not notice. The
-# copied one cannot be told from the train patients. Only the attacks see what is wrong with it:
+# Attacks try to tell train patients from held-out ones by looking at a cohort; `compare` puts what they found beside
+# the metrics.
 
 # %%
-attacks = pl.DataFrame(
-    [
-        {"cohort": title, **measure_privacy(cohort, train, holdout)[0]}
-        for title, cohort in cohorts.items()
-        if title != "real, train"
-    ]
+attacks = {name: ls.assess_privacy(cohort, train, holdout, seed=0) for name, cohort in cohorts.items()}
+comparison = ls.compare(
+    cohorts, train=train, holdout=holdout, use_case="trial_design", privacy=attacks, arm="trt", seed=0
 )
-attacks
+comparison
 
 # %% [markdown]
-# `mia_auc` is 0.5 when an attacker cannot tell who was learned from, and 1 when always. Copied windows are three visits
-# in a row that equal a train patient's and no held-out patient's.
+# Everything as one frame, one row a cohort and number: the value with its interval, the ceiling with its band, the
+# distance `z` between the two, and whether the value is worse than those of real samples.
 
 # %%
-picture = save_figure(draw_cohorts({"real, held out": holdout, "synthetic": synthetic}, by="trt"), "comparison.png")
-picture
+frame = comparison.frame()
+whole = frame.filter(pl.col("part") == "", pl.col("stratum") == "")
+whole.select("model", "metric", "value", "lo", "hi", "ceiling", "ceiling_lo", "ceiling_hi", "z", "flagged", "note")
+
+# %% [markdown]
+# The shuffled cohort loses every correlation over time, and whoever looks at margins alone would not notice:
+
+# %%
+draw_forest(comparison.evaluations, block="temporal")
+
+# %%
+draw_forest(comparison.evaluations, block="marginal")
+
+# %% [markdown]
+# The copied one cannot be told from real patients. Only the attacks see what is wrong with it:
+
+# %%
+draw_quality_privacy(comparison.evaluations, comparison.privacy)
+
+# %%
+picture = save_figure(draw_cohorts({"real, held out": holdout, **cohorts}, by="trt"), "comparison.png")
+report = write_report(comparison, "report.html", synthetic=cohorts, train=train, holdout=holdout)
+report

@@ -63,6 +63,8 @@ def _after_nothing(line: Line) -> str:
         return f"More patients held out, or more draws of the synthetic cohort: {seen}."
     if line.subject == DECLARED:
         return "A declared budget, if the cohort was made with one."
+    if line.group == "privacy" and line.n:
+        return "More patients held out, with what the attack needs."
     if line.group == "privacy":
         return "Attacks (longsynth assess-privacy), with patients held out from the fit as control."
     return "Computing the metric, on cohorts that have what it needs."
