@@ -71,7 +71,7 @@ def detect_patient(synthetic: Cohort, holdout: Cohort, seed: int = 0, n_repeats:
     return _cross_fitted_auc(tables, tables, seed, n_repeats)
 
 
-def detect_transition(synthetic: Cohort, holdout: Cohort, seed: int = 0) -> float:
+def detect_transition(synthetic: Cohort, holdout: Cohort, seed: int = 0, n_repeats: int | None = None) -> float:
     """Return how well synthetic patients are told from holdout patients by pairs of consecutive visits.
 
     Cross-fitted AUC of gradient boosting on `transition_features`, one row a pair; all pairs of a patient lie in one
@@ -84,6 +84,8 @@ def detect_transition(synthetic: Cohort, holdout: Cohort, seed: int = 0) -> floa
         20,000 pairs.
     seed : int
         Of the sub-samples, the folds and the classifier.
+    n_repeats : int or None
+        As in `detect_patient`.
 
     Returns
     -------
@@ -102,7 +104,7 @@ def detect_transition(synthetic: Cohort, holdout: Cohort, seed: int = 0) -> floa
         pairs.append(transition_features(cohort).with_columns(pl.col("gap").round_sig_figs(GAP_DIGITS)))
         features = _features_by_patient(cohort)
         patients.append(features.join(pairs[-1], on=features.columns[0], how="semi", maintain_order="left"))
-    return _cross_fitted_auc(patients, pairs, seed)
+    return _cross_fitted_auc(patients, pairs, seed, n_repeats)
 
 
 def explain_detection(synthetic: Cohort, holdout: Cohort, seed: int = 0) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Whether a classifier tells the sample from real patients."""
+"""Whether a classifier tells the sample from real patients; once a pair of samples, of which the judge takes many."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def detect_patient(sample: Cohort, reference: Cohort, setting: Setting) -> dict[
     ----------
     Lopez-Paz and Oquab (2017), doi:10.48550/arXiv.1610.06545.
     """
-    return {WHOLE: detection.detect_patient(sample, reference, setting.seed)}
+    return {WHOLE: detection.detect_patient(sample, reference, setting.seed, n_repeats=1)}
 
 
 @metric(
@@ -83,4 +83,4 @@ def detect_transition(sample: Cohort, reference: Cohort, setting: Setting) -> di
     ----------
     Lopez-Paz and Oquab (2017), doi:10.48550/arXiv.1610.06545.
     """
-    return {WHOLE: detection.detect_transition(sample, reference, setting.seed)}
+    return {WHOLE: detection.detect_transition(sample, reference, setting.seed, n_repeats=1)}
