@@ -46,7 +46,7 @@ class Effort:
 
 
 CHEAP = Effort(n_patients=1000, n_splits=39, n_halves=40, n_draws=5)
-COSTLY = Effort(n_patients=400, n_splits=19, n_halves=8, n_draws=3)
+COSTLY = Effort(n_patients=400, n_splits=15, n_halves=6, n_draws=3)
 STRATUM = Effort(n_patients=500, n_splits=39, n_halves=20, n_draws=3)
 
 
