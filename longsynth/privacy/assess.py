@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 import longsynth.privacy.attacks  # noqa: F401  (registers the attacks)
 from longsynth import __version__
@@ -31,6 +34,7 @@ NO_HOLDOUT = (
 )
 WHOLE_RECORD = ("membership", "duplicates")
 ALL = "all"
+N_WORKERS = 2
 
 
 class Job(NamedTuple):
@@ -107,11 +111,7 @@ def assess_privacy(
     if release is not None:
         _check_other_patients(release)
     jobs = list(_jobs(chosen, attackers, release, seed))
-    results: list[AttackResult] = []
-    with _counting(len(jobs), progress) as advance:
-        for job in jobs:
-            results += _run(job, seed)
-            advance()
+    results = _run_all(jobs, seed, progress)
     provenance = Provenance(
         n_synthetic=tuple(cohort.n_patients for cohort in made),
         n_train=train.n_patients,
@@ -200,6 +200,20 @@ def _jobs(attacks: list[Attack], attackers: list[Knowledge], release: Release | 
                 yield Job(attack, one, subset, group)
 
 
+def _run_all(jobs: list[Job], seed: int, progress: bool) -> list[AttackResult]:
+    """Return the results of all jobs in their order; two run at a time, each in a thread that nothing else shares."""
+    results: list[AttackResult] = []
+    pool = ThreadPoolExecutor(N_WORKERS)
+    try:
+        with threadpool_limits(1), _counting(len(jobs), progress) as advance:
+            for found in pool.map(partial(_run, seed=seed), jobs):
+                results += found
+                advance()
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return results
+
+
 def _run(job: Job, seed: int) -> list[AttackResult]:
     """Return the results of one job, one a part."""
     attack, one = job.attack, job.knowledge
@@ -209,7 +223,8 @@ def _run(job: Job, seed: int) -> list[AttackResult]:
     if job.release is None:
         return [unassessed(about, NO_HOLDOUT)]
     try:
-        outcomes = attack.function(job.release, one, seed)
+        with threadpool_limits(1):  # of this thread: sums of several threads differ in the last digit
+            outcomes = attack.function(job.release, one, seed)
     except NotComputableError as error:
         return [unassessed(about, str(error))]
     path = ("judge", attack.name, one.name, job.subset)
