@@ -39,6 +39,7 @@ benchmark: $(READY)  ## Measure every figure of docs/benchmarks.md; takes hours 
 	$(BIN)/python -m tests.benchmarks.scale --data $(DATA)
 	$(BIN)/python -m tests.benchmarks.privacy_battery --data $(DATA) --knowledge lab_feed,full
 	$(BIN)/python -m tests.benchmarks.privacy_scale
+	$(BIN)/python -m tests.benchmarks.judge_scale
 
 clean:  ## Remove the environment and everything that was built
 	rm -rf .venv site demo build *.egg-info
