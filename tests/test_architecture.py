@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "longsynth"
 LEVELS = [
     {"exceptions"},
-    {"seeding", "registry"},
+    {"seeding", "registry", "findings"},
     {"schema"},
     {"cohort"},
     {"encoding", "evaluation", "privacy", "networks", "trial"},

@@ -18,7 +18,6 @@ from longsynth.exceptions import NotFittedError
 from longsynth.schema.types import NUMERIC_KINDS, Column, Constant, Level, Schema
 
 Codec = NumericCodec | LevelCodec
-_SECONDS_PER_DAY = 86400.0
 _SPAN = "(span)"
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from html import escape
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from longsynth.exceptions import ConfigError
+from longsynth.findings import findings_text, html_table, read_findings, results_frame, with_tuples
 
-FORMAT = 1
 COLUMNS: dict[str, Any] = {
     "block": pl.String,
     "level": pl.String,
@@ -169,13 +167,11 @@ class Evaluation:
         polars.DataFrame
             The attributes of `MetricResult`, and ``seed`` and ``version``; null where there is none.
         """
-        made = {"seed": self.provenance.seed, "version": self.provenance.version}
-        rows = [{**asdict(result), **made} for result in self.results]
-        return pl.DataFrame([{name: row[name] for name in COLUMNS} for row in rows], schema=COLUMNS)
+        return results_frame(self.results, COLUMNS, seed=self.provenance.seed, version=self.provenance.version)
 
     def to_json(self) -> str:
         """Return the evaluation as a JSON text, the same for the same evaluation."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1, allow_nan=False)
+        return findings_text(self)
 
     @classmethod
     def from_json(cls, text: str) -> Evaluation:
@@ -186,18 +182,12 @@ class Evaluation:
         ConfigError
             If the text is no such JSON, or of another format.
         """
-        try:
-            document = json.loads(text)
-            if document["format"] != FORMAT:
-                raise ConfigError(f"the evaluation has format {document['format']}; this version reads {FORMAT}")
+
+        def build(document: dict[str, Any]) -> Evaluation:
             results = tuple(MetricResult(**row) for row in document["results"])
-            made = document["provenance"]
-            made = {name: tuple(value) if isinstance(value, list) else value for name, value in made.items()}
-            return cls(results, Provenance(**made), tuple(document["notes"]))
-        except (ValueError, KeyError, TypeError) as error:
-            if isinstance(error, ConfigError):
-                raise
-            raise ConfigError("the text is no evaluation as `to_json` writes it") from error
+            return cls(results, Provenance(**with_tuples(document["provenance"])), tuple(document["notes"]))
+
+        return read_findings(text, "evaluation", build)
 
     def _repr_html_(self) -> str:
         return table_html({"": self})
@@ -229,12 +219,8 @@ def table_html(evaluations: dict[str, Evaluation]) -> str:
         for result in headline(evaluation):
             name = result.title if not result.part else f"{result.title}: {result.part}"
             rows.append([title or result.block, name, *shown(result)])
-    head = "".join(f"<th style='text-align:left'>{escape(text)}</th>" for text in heads)
-    cells = ("".join(f"<td style='text-align:left'>{escape(text)}</td>" for text in row) for row in rows)
-    body = "".join(f"<tr>{row}</tr>" for row in cells)
     notes = {note: None for evaluation in evaluations.values() for note in evaluation.notes}
-    listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><ul>{listed}</ul>"
+    return html_table(heads, rows, notes)
 
 
 def headline(evaluation: Evaluation) -> list[MetricResult]:

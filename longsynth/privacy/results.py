@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
-from html import escape
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import polars as pl
 
 from longsynth.exceptions import ConfigError
+from longsynth.findings import findings_text, html_table, read_findings, results_frame, with_tuples
 
-FORMAT = 1
 NOT_ASSESSED = "not assessed"
 LEVEL = 0.025
 _TEXTS = ("attack", "part", "title", "criterion", "knowledge", "known", "subset", "measure", "state", "reason")
@@ -193,13 +191,11 @@ class PrivacyAssessment:
         polars.DataFrame
             The attributes of `AttackResult`, and ``seed`` and ``version``; null where there is none.
         """
-        made = {"seed": self.provenance.seed, "version": self.provenance.version}
-        rows = [{**asdict(result), **made} for result in self.results]
-        return pl.DataFrame([{name: row[name] for name in COLUMNS} for row in rows], schema=COLUMNS)
+        return results_frame(self.results, COLUMNS, seed=self.provenance.seed, version=self.provenance.version)
 
     def to_json(self) -> str:
         """Return the assessment as a JSON text, the same for the same assessment."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1, allow_nan=False)
+        return findings_text(self)
 
     @classmethod
     def from_json(cls, text: str) -> PrivacyAssessment:
@@ -210,19 +206,13 @@ class PrivacyAssessment:
         ConfigError
             If the text is no such JSON, or of another format.
         """
-        try:
-            document = json.loads(text)
-            if document["format"] != FORMAT:
-                raise ConfigError(f"the assessment has format {document['format']}; this version reads {FORMAT}")
+
+        def build(document: dict[str, Any]) -> PrivacyAssessment:
             results = tuple(AttackResult(**row) for row in document["results"])
-            made = document["provenance"]
-            made = {name: tuple(value) if isinstance(value, list) else value for name, value in made.items()}
-            exposure, notes = tuple(document["exposure"]), tuple(document["notes"])
-            return cls(results, Provenance(**made), exposure, notes, document["diagnostics"])
-        except (ValueError, KeyError, TypeError) as error:
-            if isinstance(error, ConfigError):
-                raise
-            raise ConfigError("the text is no assessment as `to_json` writes it") from error
+            made, exposure = Provenance(**with_tuples(document["provenance"])), tuple(document["exposure"])
+            return cls(results, made, exposure, tuple(document["notes"]), document["diagnostics"])
+
+        return read_findings(text, "assessment", build)
 
     def _repr_html_(self) -> str:
         heads = [
@@ -235,11 +225,7 @@ class PrivacyAssessment:
             "could find",
             "reading",
         ]
-        rows = [[escape(text) for text in shown(result)] for result in self.results]
-        head = "".join(f"<th style='text-align:left'>{text}</th>" for text in heads)
-        body = "".join("<tr>" + "".join(f"<td style='text-align:left'>{cell}</td>" for cell in row) for row in rows)
-        notes = "".join(f"<li>{escape(note)}</li>" for note in remarks(self))
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><ul>{notes}</ul>"
+        return html_table(heads, map(shown, self.results), remarks(self))
 
 
 def shown(result: AttackResult) -> tuple[str, ...]:

@@ -5,23 +5,10 @@ from __future__ import annotations
 import math
 
 from longsynth.evaluation.results import MetricResult
-from longsynth.report.profiles import Check, Line
+from longsynth.report.profiles import Check, Line, accepted
 
 MOST_PATIENTS_NAMED = 1_000_000
 DECLARED = "declared epsilon"
-
-
-def accepted(check: Check, result: MetricResult) -> tuple[float, float]:
-    """Return the lowest and the highest value of a metric that a check accepts; infinite where it does not matter."""
-    if check.rule == "band":
-        lower, upper = result.ceiling_lo, result.ceiling_hi
-    else:
-        centre = result.best if check.rule == "value" else result.ceiling
-        lower = None if centre is None else centre - (check.limit or 0.0)
-        upper = None if centre is None else centre + (check.limit or 0.0)
-    below = -math.inf if lower is None or result.worse == "higher" else lower
-    above = math.inf if upper is None or result.worse == "lower" else upper
-    return below, above
 
 
 def what_would_change(line: Line, check: Check, result: MetricResult | None) -> str | None:

@@ -16,6 +16,7 @@ from longsynth.evaluation.base import Metric
 from longsynth.evaluation.evaluate import evaluate_all
 from longsynth.evaluation.results import Evaluation, table_html
 from longsynth.exceptions import ConfigError
+from longsynth.findings import html_table
 from longsynth.report.profiles import GROUPS, Profile, Verdict, judge, load_profile
 
 ProfileSource = str | Path | Mapping[str, Any] | Profile
@@ -160,9 +161,5 @@ def _verdict_html(verdict: Verdict) -> str:
     profile = verdict.profile
     said = [f"<p><b>{escape(profile.title)}.</b> {escape(profile.statement)}</p>"]
     said += [f"<p>Changed by the user: {escape(override)}</p>" for override in profile.overrides]
-    head = "".join(f"<th>{escape(text)}</th>" for text in ("", *GROUPS))
-    rows = (
-        f"<tr><td>{escape(model)}</td>{''.join(f'<td>{escape(states[group])}</td>' for group in GROUPS)}</tr>"
-        for model, states in verdict.states().items()
-    )
-    return f"{''.join(said)}<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    rows = [(model, *(states[group] for group in GROUPS)) for model, states in verdict.states().items()]
+    return "".join(said) + html_table(("", *GROUPS), rows)

@@ -15,7 +15,6 @@ from longsynth.cohort.cohort import Cohort
 from longsynth.evaluation.results import Evaluation
 from longsynth.exceptions import ConfigError
 from longsynth.report import sections
-from longsynth.report.advice import accepted
 from longsynth.report.comparison import Comparison
 from longsynth.report.figures import (
     draw_correlations,
@@ -27,7 +26,7 @@ from longsynth.report.figures import (
     draw_visits,
     image,
 )
-from longsynth.report.profiles import Verdict
+from longsynth.report.profiles import Verdict, accepted
 from longsynth.report.sections import Texts
 
 if TYPE_CHECKING:

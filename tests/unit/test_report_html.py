@@ -12,10 +12,10 @@ from made_results import NASTY, made_assessment, made_comparison, made_evaluatio
 import longsynth as ls
 from longsynth.exceptions import ConfigError
 from longsynth.report import sections
-from longsynth.report.advice import accepted, what_would_change
+from longsynth.report.advice import what_would_change
 from longsynth.report.comparison import Comparison
 from longsynth.report.html import write_report
-from longsynth.report.profiles import load_profile
+from longsynth.report.profiles import accepted, load_profile
 from longsynth.report.profiles.verdict import Line
 from longsynth.schema.types import Channel, Schema, StaticColumn, TerminalEvent, VisitTime
 

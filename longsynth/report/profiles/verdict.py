@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -209,20 +210,26 @@ def _metric_line(model: str, name: str, check: Check, subject: str, result: Metr
 _FACTS = ("value", "lo", "hi", "ceiling", "ceiling_lo", "ceiling_hi", "n")
 
 
-def _metric_state(check: Check, result: MetricResult) -> State:
-    """Return the state by where the interval lies; all distances count upwards as worse."""
-    assert result.lo is not None and result.hi is not None and result.ceiling is not None  # for the type checker
+def accepted(check: Check, result: MetricResult) -> tuple[float, float]:
+    """Return the lowest and the highest value of a metric that a check accepts; infinite where it does not matter."""
     if check.rule == "band":
         lower, upper = result.ceiling_lo, result.ceiling_hi
     else:
-        centre = result.ceiling if check.rule == "excess" else result.best
-        lower, upper = centre - (check.limit or 0.0), centre + (check.limit or 0.0)
-    assert lower is not None and upper is not None  # for the type checker
-    over = result.worse in ("higher", "both")
-    under = result.worse in ("lower", "both")
-    if (over and result.lo > upper) or (under and result.hi < lower):
+        centre = result.best if check.rule == "value" else result.ceiling
+        lower = None if centre is None else centre - (check.limit or 0.0)
+        upper = None if centre is None else centre + (check.limit or 0.0)
+    below = -math.inf if lower is None or result.worse == "higher" else lower
+    above = math.inf if upper is None or result.worse == "lower" else upper
+    return below, above
+
+
+def _metric_state(check: Check, result: MetricResult) -> State:
+    """Return the state by where the interval lies."""
+    assert result.lo is not None and result.hi is not None  # for the type checker
+    below, above = accepted(check, result)
+    if result.lo > above or result.hi < below:
         return "fail"
-    return "pass" if not ((over and result.hi > upper) or (under and result.lo < lower)) else "warn"
+    return "pass" if below <= result.lo and result.hi <= above else "warn"
 
 
 # ----------------------------------------------------------------------------------------------------- attacks
