@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Cohort": "longsynth.cohort.cohort",
+    "PrivacyBudget": "longsynth.budget",
     "Schema": "longsynth.schema.types",
     "Synthesizer": "longsynth.synthesizer",
     "assess_privacy": "longsynth.privacy.assess",

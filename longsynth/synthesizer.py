@@ -15,17 +15,20 @@ import numpy as np
 import polars as pl
 
 from longsynth.artifact import read_artifact, write_artifact
+from longsynth.budget import PrivacyBudget, PrivacyLedger
 from longsynth.cohort.cohort import Cohort
 from longsynth.cohort.columns import counted
 from longsynth.cohort.formats.stream import cohort_writer
 from longsynth.encoding import CohortEncoder
-from longsynth.exceptions import ArtifactError, CohortError, ConfigError, NotFittedError
+from longsynth.exceptions import ArtifactError, CohortError, ConfigError, NotFittedError, PrivacyError
 from longsynth.generators.fit import fit_model
 from longsynth.generators.model import Model
+from longsynth.generators.private_fit import fit_private
 from longsynth.generators.settings import FitSettings
 from longsynth.generators.state import model_from_state, model_state
 from longsynth.schema.types import Schema
 from longsynth.seeding import child_seed
+from longsynth.training.noise import SecretRandomness
 from longsynth.training.plan import plan_for
 from longsynth.training.threads import one_thread
 from longsynth.training.trainer import Hardware, is_main_process
@@ -50,6 +53,11 @@ class Synthesizer:
         GAN, without likelihood.
     backbone : {"recurrent", "transformer"}
         How the history of a patient is read.
+    privacy : PrivacyBudget or None
+        Fit with differential privacy for the whole patient. The schema must then declare what is otherwise read off
+        the data; the objective is ``likelihood`` also where ``hybrid`` is asked for, since a refinement that looks at
+        held-out patients would cost more of the budget than it gives; the network reads the history by carried
+        statistics alone, whatever the backbone. None: no such guarantee.
     accelerator, devices, strategy, precision
         Passed to Lightning's Trainer.
 
@@ -59,6 +67,8 @@ class Synthesizer:
         Of the train cohort, after :meth:`fit`.
     training_record : dict
         What happened in each stage: epochs, held-out likelihood, what refinement was kept and why. No patient's data.
+    ledger : PrivacyLedger or None
+        Every spend of a private fit. Smaller epsilon is stronger privacy.
 
     Examples
     --------
@@ -74,6 +84,7 @@ class Synthesizer:
         objective: Literal["hybrid", "likelihood", "adversarial"] = "hybrid",
         backbone: Literal["recurrent", "transformer"] = "recurrent",
         *,
+        privacy: PrivacyBudget | None = None,
         accelerator: str = "auto",
         devices: int | str | list[int] = 1,
         strategy: str = "auto",
@@ -88,6 +99,7 @@ class Synthesizer:
         self.seed, self.objective, self.backbone = seed, objective, backbone
         self.hardware = Hardware(accelerator, devices, strategy, precision)
         self.training_record: dict[str, Any] = {}
+        self.ledger = None if privacy is None else PrivacyLedger(privacy)
         self._model: Model | None = None
 
     @property
@@ -122,12 +134,18 @@ class Synthesizer:
             If there are fewer than 20 patients, or nothing to learn.
         ConfigError
             If ``resume`` finds checkpoints of another cohort or other settings.
+        PrivacyError
+            Under a budget: if the schema leaves facts open, delta is too large, or the budget is already spent.
         """
         if resume and work_dir is None:
             raise ConfigError("resume needs the work_dir of the fit to carry on")
         _check_learnable(train)
+        if self.ledger is not None and self.ledger.spends:
+            raise PrivacyError(
+                "the budget is spent: this synthesizer was fitted before, and a second look at the patients would cost "
+                "again. Use the fitted one, or make a new Synthesizer with a budget of its own and add both epsilons"
+            )
         started = time.perf_counter()
-        encoder = CohortEncoder().fit(train)
         small = train.n_visits < MANY_VISITS
         with tempfile.TemporaryDirectory() as temporary, one_thread(small):
             settings = FitSettings(
@@ -140,7 +158,10 @@ class Synthesizer:
                 resume=resume,
                 progress=progress,
             )
-            self._model, self.training_record = fit_model(encoder, train, settings)
+            if self.ledger is not None:
+                self._model, self.training_record = fit_private(train, self.ledger, settings, SecretRandomness())
+            else:
+                self._model, self.training_record = fit_model(CohortEncoder().fit(train), train, settings)
         self.training_record["seconds"] = round(time.perf_counter() - started, 1)
         return self
 
@@ -226,11 +247,18 @@ class Synthesizer:
 
         Of several training processes only the first one writes.
         """
-        documents, tensors = model_state(self._fitted())
+        model = self._fitted()
+        _check_guarantee(self.ledger, model)
+        documents, tensors = model_state(model)
         if not is_main_process():
             return
         settings = {"seed": self.seed, "objective": self.objective, "backbone": self.backbone}
-        record = {"settings": settings, "hardware": asdict(self.hardware), "training": self.training_record}
+        record = {
+            "settings": settings,
+            "hardware": asdict(self.hardware),
+            "training": self.training_record,
+            "privacy": None if self.ledger is None else self.ledger.to_json(),
+        }
         write_artifact(folder, documents | {"record": record}, tensors)
 
     def _fitted(self) -> Model:
@@ -252,11 +280,25 @@ def load(folder: str | Path) -> Synthesizer:
         record: Any = documents["record"]
         synthesizer = Synthesizer(**record["settings"])
         synthesizer.training_record = record["training"]
+        if record.get("privacy") is not None:
+            synthesizer.ledger = PrivacyLedger.from_json(record["privacy"])
         _check_sizes(documents["architecture"], tensors)
         synthesizer._model = model_from_state(documents, tensors)
+        _check_guarantee(synthesizer.ledger, synthesizer._model)
+    except PrivacyError as error:
+        raise ArtifactError(f"{folder}: {error}") from error
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
         raise ArtifactError(f"{folder} is not a fitted synthesizer of this version; fit and save it again") from error
     return synthesizer
+
+
+def _check_guarantee(ledger: PrivacyLedger | None, model: Model) -> None:
+    """Raise if a model that was made without a budget would leave under the name of a private one, or the reverse."""
+    if (ledger is not None) != model.encoder.is_private or (ledger is not None and not ledger.spends):
+        raise PrivacyError(
+            "the encoder and the ledger do not belong together: one is of a private fit, the other is not. "
+            "Fit again under the budget"
+        )
 
 
 def _check_sizes(architecture: Mapping[str, Any], tensors: Mapping[str, Mapping[str, np.ndarray]]) -> None:

@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "longsynth"
 LEVELS = [
     {"exceptions"},
-    {"seeding", "registry", "findings"},
+    {"seeding", "registry", "findings", "budget"},
     {"schema"},
     {"cohort"},
     {"encoding", "evaluation", "privacy", "networks", "trial"},

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from longsynth.cli.ledger import ledger_text
 from longsynth.cli.outputs import check_replaceable, counting, on_terminal, output_folder, say, waiting, write_text
-from longsynth.exceptions import LongsynthError
+from longsynth.exceptions import ConfigError, LongsynthError
 
 if TYPE_CHECKING:
+    from longsynth.budget import PrivacyBudget
     from longsynth.cohort.cohort import Cohort
 
 TimeUnit = Literal["minutes", "hours", "days", "weeks", "months", "years"]
@@ -135,6 +137,17 @@ def fit(
     backbone: Annotated[
         Literal["recurrent", "transformer"], typer.Option("--backbone", help="Network over the visits.")
     ] = "recurrent",
+    epsilon: Annotated[
+        float | None,
+        typer.Option("--epsilon", help="Differential privacy for the whole patient; smaller is stronger."),
+    ] = None,
+    delta: Annotated[
+        float | None, typer.Option("--delta", help="Delta beside --epsilon: at most 1 / (10 n), such as 1e-6.")
+    ] = None,
+    max_visits: Annotated[
+        int | None,
+        typer.Option("--max-visits", help="With --epsilon: visits of a patient that are used; else paid for."),
+    ] = None,
     accelerator: Annotated[
         str, typer.Option("--accelerator", help="auto, cpu, gpu, ...; passed to Lightning.")
     ] = "auto",
@@ -155,6 +168,7 @@ def fit(
     from longsynth.artifact import check_writable
 
     check_writable(output)
+    privacy = _budget(epsilon, delta, max_visits)
     cohort = _read(static, visits, schema, drop_after_event)
     from longsynth.synthesizer import Synthesizer
 
@@ -162,6 +176,7 @@ def fit(
         seed=seed,
         objective=objective,
         backbone=backbone,
+        privacy=privacy,
         accelerator=accelerator,
         devices=int(devices) if devices.isdecimal() else devices,
         strategy=strategy,
@@ -179,6 +194,8 @@ def fit(
     synthesizer.save(output)
     shutil.rmtree(checkpoints)
     say(f"Fitted {cohort.n_patients:,} patients with {cohort.n_visits:,} visits; the synthesizer is in {output}.")
+    if synthesizer.ledger is not None:
+        say(ledger_text(synthesizer.ledger))
 
 
 @app.command()
@@ -216,6 +233,19 @@ def show(model: Annotated[Path, typer.Argument(help="Folder of a fitted synthesi
     say(schema_text(synthesizer.schema))
     settings = {name: getattr(synthesizer, name) for name in ("seed", "objective", "backbone")}
     say(yaml_text({"settings": settings, "training": synthesizer.training_record}))
+    if synthesizer.ledger is not None:
+        say(ledger_text(synthesizer.ledger))
+
+
+def _budget(epsilon: float | None, delta: float | None, max_visits: int | None) -> PrivacyBudget | None:
+    """The budget that the options ask for, or None."""
+    from longsynth.budget import PrivacyBudget
+
+    if epsilon is not None:
+        return PrivacyBudget(epsilon, delta, max_visits)
+    if delta is not None or max_visits is not None:
+        raise ConfigError("--delta and --max-visits go with --epsilon, which is missing")
+    return None
 
 
 def _read(static: Path | None, visits: Path | None, schema: Path, drop_after_event: bool) -> Cohort:

@@ -14,6 +14,7 @@ from longsynth.schema.types import Channel, Schema, StaticColumn, TerminalEvent,
 from longsynth.seeding import stream
 
 DAYS_PER_YEAR = 365.25
+MOST_CRP, MOST_FLARES = 10_000, 50
 CARE = ("home", "outpatient", "hospital")
 
 
@@ -92,9 +93,9 @@ SCHEMA = Schema(
         "stage": StaticColumn(kind="ordinal", levels=(1, 2, 3, 4)),
     },
     channels={
-        "crp": Channel(kind="continuous", unit="mg/L", bounds=(0, None), decimals=1),
+        "crp": Channel(kind="continuous", unit="mg/L", bounds=(0, MOST_CRP), decimals=1),
         "albumin": Channel(kind="continuous", unit="g/L", bounds=(0, 100), decimals=0),
-        "flares": Channel(kind="count", bounds=(0, None)),
+        "flares": Channel(kind="count", bounds=(0, MOST_FLARES)),
         "ascites": Channel(kind="binary", levels=(0, 1)),
         "performance": Channel(kind="ordinal", levels=(0, 1, 2, 3)),
         "care": Channel(kind="categorical", levels=CARE),
@@ -212,9 +213,9 @@ def _other_channels(
     above = expit(truth.performance_severity * x[:, None] - np.array(truth.performance_cuts))
     performance = (rng.random((len(x), 1)) < above).sum(axis=1).astype(float)
     return {
-        "crp": np.exp(severity).round(1).clip(0.1),
+        "crp": np.exp(severity).round(1).clip(0.1, MOST_CRP),
         "albumin": np.where(rng.random(len(x)) < seen, albumin.round().clip(0, 100), np.nan),
-        "flares": rng.poisson(np.exp(truth.flares + truth.flares_severity * x)),
+        "flares": rng.poisson(np.exp(truth.flares + truth.flares_severity * x)).clip(max=MOST_FLARES),
         "performance": np.where(rng.random(len(x)) < truth.performance_missing_rate, np.nan, performance),
     }
 

@@ -18,7 +18,7 @@ from longsynth.exceptions import NotFittedError
 from longsynth.schema.types import NUMERIC_KINDS, Column, Constant, Level, Schema
 
 Codec = NumericCodec | LevelCodec
-_SPAN = "(span)"
+SPAN = "(span)"
 
 
 @dataclass(frozen=True)
@@ -52,19 +52,22 @@ class CohortEncoder:
         None for a cohort without visits.
     gap : NumericCodec or None
         Gaps between visits, in steps; None if no patient has two visits.
+    is_private : bool
+        Whether every fact is declared or comes from noisy sums, so that the encoder tells no more than a budget allows.
     """
 
     def __init__(self, n_bins: int | None = None) -> None:
         self.n_bins = n_bins
+        self.is_private = False
 
     def fit(self, cohort: Cohort) -> CohortEncoder:
         """Read the classes of every column off ``cohort``."""
         n_bins = self.n_bins or (48 if cohort.n_patients < 2000 else 64)
         self.n_bins = n_bins
         self.schema = cohort.schema
-        table = _Tables(cohort)
+        table = CohortTables(cohort)
         patients = np.arange(cohort.n_patients)
-        constant = _constant_channels(cohort.schema)
+        constant = constant_channels(cohort.schema)
         self.static_items = [
             _fit_item(cohort.static[name], column, "static", patients, n_bins)
             for name, column in cohort.schema.static.items()
@@ -95,7 +98,7 @@ class CohortEncoder:
         dtype = str(cohort.static[terminal.duration].dtype)
         self.static_items.append(Item(terminal.duration, "duration", duration, dtype))
 
-    def _fit_times(self, table: _Tables, n_bins: int) -> None:
+    def _fit_times(self, table: CohortTables, n_bins: int) -> None:
         self.time_scale: TimeScale | None = None
         self.gap: NumericCodec | None = None
         visit_time = self.schema.visit_time
@@ -119,7 +122,7 @@ class CohortEncoder:
         if not has_end:
             spans = _spans(steps, table.offsets)
             span = fit_numeric(spans, np.arange(len(counts)), n_bins=n_bins, decimals=0, bounds=(0.0, None))
-            self.static_items.append(Item(_SPAN, "span", span, "Float64"))
+            self.static_items.append(Item(SPAN, "span", span, "Float64"))
         gaps = np.diff(steps, prepend=0)
         if follows.any():
             self.gap = fit_gaps(gaps[follows], table.owner[follows], n_bins)
@@ -132,7 +135,7 @@ class CohortEncoder:
         """Return the codes of ``cohort``, which must have the schema the encoder was fitted on."""
         if not hasattr(self, "schema"):
             raise NotFittedError("the encoder is not fitted; call fit(cohort) first")
-        table = _Tables(cohort)
+        table = CohortTables(cohort)
         channels = [_encode(item, cohort.visits[item.name]) for item in self.channel_items]
         n, n_visits = cohort.n_patients, len(table.times)
         steps, gap_codes = np.zeros(n_visits, np.int64), np.full(n_visits, -1, np.int16)
@@ -159,7 +162,7 @@ class CohortEncoder:
             ends_at_visit=ends,
         )
 
-    def _ends_at_visit(self, table: _Tables) -> np.ndarray:
+    def _ends_at_visit(self, table: CohortTables) -> np.ndarray:
         assert self.time_scale is not None
         counts = np.diff(table.offsets)
         ends = np.zeros(len(counts), bool)
@@ -168,7 +171,7 @@ class CohortEncoder:
             ends[counts > 1] = np.abs(last - table.duration[counts > 1]) < self.time_scale.tolerance
         return ends
 
-    def _encode_static(self, item: Item, table: _Tables, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _encode_static(self, item: Item, table: CohortTables, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if item.role == "start":
             return item.codec.encode(table.start)
         if item.role == "span":
@@ -230,6 +233,7 @@ class CohortEncoder:
         """Return the whole state as plain JSON values; it holds no patient's row."""
         return {
             "n_bins": self.n_bins,
+            "is_private": self.is_private,
             "schema": self.schema.model_dump(mode="json"),
             "static_items": [_item_to_json(item) for item in self.static_items],
             "channel_items": [_item_to_json(item) for item in self.channel_items],
@@ -242,6 +246,7 @@ class CohortEncoder:
     def from_json(cls, state: dict[str, Any]) -> CohortEncoder:
         """Rebuild an encoder from :meth:`to_json`."""
         encoder = cls(state["n_bins"])
+        encoder.is_private = state.get("is_private", False)
         encoder.schema = Schema.model_validate(state["schema"])
         encoder.static_items = [_item_from_json(item) for item in state["static_items"]]
         encoder.channel_items = [_item_from_json(item) for item in state["channel_items"]]
@@ -251,7 +256,7 @@ class CohortEncoder:
         return encoder
 
 
-class _Tables:
+class CohortTables:
     """The arrays of a cohort that more than one step needs."""
 
     def __init__(self, cohort: Cohort) -> None:
@@ -284,7 +289,8 @@ class _Tables:
         return self.cohort.static.select(key).join(values, on=key, how="left", maintain_order="left")[name]
 
 
-def _constant_channels(schema: Schema) -> list[str]:
+def constant_channels(schema: Schema) -> list[str]:
+    """Names of the channels that never change in a patient."""
     return [rule.channel for rule in schema.constraints if isinstance(rule, Constant)]
 
 
@@ -295,7 +301,7 @@ def _follows(offsets: np.ndarray) -> np.ndarray:
     return follows
 
 
-def _steps(table: _Tables, scale: TimeScale) -> np.ndarray:
+def _steps(table: CohortTables, scale: TimeScale) -> np.ndarray:
     """Whole steps since the first visit, strictly increasing within a patient, shape (V,)."""
     return np.round((table.times - table.start[table.owner]) / scale.step).astype(np.int64)
 
@@ -319,7 +325,7 @@ def _fit_item(values: pl.Series, column: Column, role: str, owner: np.ndarray, n
     codec: Codec
     if column.kind in NUMERIC_KINDS:
         decimals = column.decimals if column.kind == "continuous" else 0
-        bounds = tuple(None if bound is None else _number(bound) for bound in column.bounds or (None, None))
+        bounds = tuple(None if bound is None else to_number(bound) for bound in column.bounds or (None, None))
         codec = fit_numeric(_to_float(values), owner, n_bins=n_bins, decimals=decimals, bounds=(bounds[0], bounds[1]))
     else:
         assert column.levels is not None
@@ -352,7 +358,8 @@ def _to_float(values: pl.Series) -> np.ndarray:
     return values.cast(pl.Float64).to_numpy().copy()
 
 
-def _number(bound: Any) -> float:
+def to_number(bound: Any) -> float:
+    """A bound as the encoder counts: a date as days since 1970, a datetime as seconds."""
     if isinstance(bound, int | float):
         return float(bound)
     return float(_to_float(pl.Series([bound]))[0])

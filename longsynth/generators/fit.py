@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,8 +14,9 @@ from torch import nn
 from longsynth.cohort.cohort import Cohort
 from longsynth.encoding.cohort_encoder import CohortEncoder
 from longsynth.encoding.encoded import EncodedCohort
-from longsynth.exceptions import ConfigError, NotComputableError
+from longsynth.exceptions import NotComputableError
 from longsynth.generators.calibration import N_OWN_PATIENTS, fit_calibration
+from longsynth.generators.folder import check_folder
 from longsynth.generators.held_out import MAX_MEMBERSHIP, membership_held_out
 from longsynth.generators.model import Architecture, Model
 from longsynth.generators.refine import refine, train_rounds
@@ -34,7 +33,8 @@ from longsynth.training.trainer import quiet_training, run_stage
 def fit_model(encoder: CohortEncoder, train: Cohort, settings: FitSettings) -> tuple[Model, dict[str, Any]]:
     """Fit both generators to a cohort and return them with the training record, a dict of plain JSON values."""
     encoded = encoder.transform(train)
-    _check_folder(encoded, settings)
+    told = {"plan": settings.plan.to_json(), "objective": settings.objective, "backbone": settings.backbone}
+    check_folder(encoded, settings, told)
     model = Model(encoder, _architecture(encoded, settings), settings.seed)
     record: dict[str, Any] = {"objective": settings.objective, "n_patients": encoded.n_patients}
     if settings.objective == "adversarial":
@@ -101,22 +101,6 @@ def _architecture(encoded: EncodedCohort, settings: FitSettings) -> Architecture
         usual_steps=usual_steps(encoded),
         max_visits=longest + longest // 2 + 2,
     )
-
-
-def _check_folder(encoded: EncodedCohort, settings: FitSettings) -> None:
-    """Note in the work folder what is fitted there; refuse to resume a fit of something else."""
-    digest = hashlib.sha256()
-    for field in fields(encoded):
-        digest.update(np.ascontiguousarray(getattr(encoded, field.name)).tobytes())
-    told = {"plan": settings.plan.to_json(), "objective": settings.objective, "backbone": settings.backbone}
-    digest.update(json.dumps(told | {"seed": settings.seed}, sort_keys=True).encode())
-    note = settings.folder / "fit.sha256"
-    if settings.resume and note.exists() and note.read_text() != digest.hexdigest():
-        raise ConfigError(
-            "the checkpoints are of a fit of another cohort or with other settings; fit without resume to start anew"
-        )
-    settings.folder.mkdir(parents=True, exist_ok=True)
-    note.write_text(digest.hexdigest())
 
 
 def _since(started: float) -> float:

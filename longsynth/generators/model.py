@@ -16,7 +16,7 @@ from longsynth.exceptions import ConfigError
 from longsynth.generators.calibration import Calibration, apply_calibration
 from longsynth.generators.specs import item_spec, limits_of, time_settings
 from longsynth.networks.rollout import Visits, allowed_codes, rollout
-from longsynth.networks.sequence import SequenceNetwork, SequenceSize
+from longsynth.networks.sequence import MEMORYLESS, SequenceNetwork, SequenceSize
 from longsynth.networks.static import StaticNetwork
 from longsynth.seeding import child_seed, stream
 
@@ -38,9 +38,9 @@ class Architecture:
     size : SequenceSize
         Sizes of the sequence network.
     backbone : str
-        ``recurrent`` or ``transformer``.
+        ``recurrent`` or ``transformer``; ``memoryless`` after a private fit.
     outcome_shares, usual_steps : tuple of float
-        As in :class:`~longsynth.networks.sequence.TimeSettings`.
+        As in :class:`~longsynth.networks.times.TimeSettings`.
     max_visits : int
         No synthetic record gets longer.
     """
@@ -92,9 +92,9 @@ class Model:
             torch.manual_seed(child_seed(seed, "weights"))
             for _ in range(architecture.n_members):
                 if static_specs:
-                    self.static.append(
-                        StaticNetwork(static_specs, architecture.static_units, architecture.size.dropout)
-                    )
+                    units, dropout = architecture.static_units, architecture.size.dropout
+                    tilted = architecture.backbone == MEMORYLESS
+                    self.static.append(StaticNetwork(static_specs, units, dropout, tilted=tilted))
                 if encoder.time_scale is not None:
                     times = time_settings(encoder, architecture.outcome_shares, architecture.usual_steps)
                     network = SequenceNetwork(

@@ -11,7 +11,7 @@ from longsynth.encoding.levels import LevelCodec
 from longsynth.encoding.limits import code_limits
 from longsynth.networks.items import ItemSpec
 from longsynth.networks.rollout import Limit
-from longsynth.networks.sequence import TimeSettings
+from longsynth.networks.times import TimeSettings
 
 MOST_NUMBERED = 64
 FEWEST_WITH_VISIT = 20

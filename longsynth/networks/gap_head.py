@@ -63,11 +63,7 @@ class GapHead(nn.Module):
     ) -> None:
         super().__init__()
         self.free, self.past = free, past
-        self.n_classes = len(knots)
-        self.register_buffer("edges", torch.tensor(edges, dtype=torch.float32), persistent=False)
-        self.register_buffer("knots", torch.tensor(knots, dtype=torch.float64), persistent=False)
-        shift = torch.tensor([0.0, 0.0 if may_end else _NEVER, 0.0])
-        self.register_buffer("outcome_shift", shift, persistent=False)
+        self.describe(edges, knots, may_end)
         n_value = self.n_classes if free else mixture.N_PARAMETERS
         self.hidden = nn.Sequential(
             nn.Linear(context_size, 2 * n_units), nn.SiLU(), nn.Dropout(dropout), nn.Linear(2 * n_units, 2 * n_units)
@@ -82,6 +78,14 @@ class GapHead(nn.Module):
                 self.out.bias[3:] = mixture.initial_parameters()
             else:
                 self.out.bias[3:] = math.log(1 / self.n_classes)
+
+    def describe(self, edges: np.ndarray, knots: np.ndarray, may_end: bool) -> None:
+        """Note what the gap classes are, and whether END can be."""
+        self.n_classes = len(knots)
+        self.register_buffer("edges", torch.tensor(edges, dtype=torch.float32), persistent=False)
+        self.register_buffer("knots", torch.tensor(knots, dtype=torch.float64), persistent=False)
+        shift = torch.tensor([0.0, 0.0 if may_end else _NEVER, 0.0])
+        self.register_buffer("outcome_shift", shift, persistent=False)
 
     def parameters_of(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """Outcome logits (R, 3) and gap parameters (R, ·) of contexts (R, D)."""
@@ -101,9 +105,9 @@ class GapHead(nn.Module):
 
     def outcome_log_prob(self, logits: Tensor, steps_left: Tensor, has_time_left: Tensor) -> Tensor:
         """Log-probability (R, 3) of GAP, END and STOP; what cannot be is excluded."""
-        shift = self.outcome_shift.expand(len(logits), 3).clone()
-        shift[:, GAP] = torch.where(self.highest_class(steps_left) < 0, _NEVER, 0.0)
-        shift[:, END] = torch.where(has_time_left, shift[:, END], _NEVER)
+        going = torch.where(self.highest_class(steps_left) < 0, _NEVER, self.outcome_shift[GAP])
+        ending = torch.where(has_time_left, self.outcome_shift[END], _NEVER)
+        shift = torch.stack([going, ending, self.outcome_shift[STOP].expand_as(going)], -1)
         return (logits + shift).log_softmax(-1)
 
     def log_prob(

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,33 +14,21 @@ from longsynth.networks.batch import PatientBatch
 from longsynth.networks.gap_head import END, GAP, STOP, GapHead
 from longsynth.networks.items import ItemSpec, ItemTable
 from longsynth.networks.masked_head import MaskedHead
+from longsynth.networks.memoryless import MemorylessBackbone
 from longsynth.networks.recurrent import RecurrentBackbone
+from longsynth.networks.tilted_gap_head import TiltedGapHead
+from longsynth.networks.tilted_head import TiltedHead
+from longsynth.networks.times import TimeSettings
 from longsynth.networks.transformer import TransformerBackbone
 
 N_TIME_FEATURES = 6
 N_GAP_FEATURES = 2
-BACKBONES: dict[str, Any] = {"recurrent": RecurrentBackbone, "transformer": TransformerBackbone}
-
-
-@dataclass(frozen=True)
-class TimeSettings:
-    """Scales and gap classes of the visit times.
-
-    ``step``, ``typical_gap`` and ``typical_duration`` are in the schema's time unit; ``tolerance`` is the distance
-    below which two times are the same; ``edges`` and ``knots`` describe the gap classes as in :class:`GapHead`;
-    ``outcome_shares`` are the train shares of a further visit, a last visit at the end of follow-up, and no visit;
-    ``usual_steps`` are the usual steps from the first visit to visit 1, 2, ....
-    """
-
-    step: float
-    tolerance: float
-    typical_gap: float
-    typical_duration: float
-    edges: np.ndarray
-    knots: np.ndarray
-    may_end: bool
-    outcome_shares: tuple[float, float, float]
-    usual_steps: np.ndarray
+MEMORYLESS = "memoryless"
+BACKBONES: dict[str, Any] = {
+    "recurrent": RecurrentBackbone,
+    "transformer": TransformerBackbone,
+    MEMORYLESS: MemorylessBackbone,
+}
 
 
 @dataclass(frozen=True)
@@ -69,8 +56,9 @@ class SequenceNetwork(nn.Module):
         Scales and gap classes.
     size : SequenceSize
         Widths and dropout.
-    backbone : {"recurrent", "transformer"}
-        How the history is read.
+    backbone : {"recurrent", "transformer", "memoryless"}
+        How the history is read. ``memoryless``: by the carried statistics alone, with heads that start at the margins
+        and have bounded gradients, for training under differential privacy.
     """
 
     def __init__(
@@ -87,10 +75,18 @@ class SequenceNetwork(nn.Module):
         static_size = self.static_table.n_columns + 1
         input_size = self.table.n_columns + N_TIME_FEATURES + N_GAP_FEATURES + static_size
         self.backbone: Any = BACKBONES[backbone](input_size, static_size, size.hidden_size, size.dropout)
-        after = size.hidden_size + carried.width(self.table) + N_TIME_FEATURES + static_size
+        width = 0 if backbone == MEMORYLESS else size.hidden_size
+        after = width + carried.width(self.table) + N_TIME_FEATURES + static_size
         self.schedule = history.Schedule(
             *(torch.tensor(part) for part in (times.usual_steps, times.edges, times.knots))
         )
+        channels = after + N_TIME_FEATURES + N_GAP_FEATURES + 1
+        self.channels: Any = None
+        if backbone == MEMORYLESS:
+            self.gaps: Any = TiltedGapHead(times, after + history.WIDTH, size.n_units)
+            if channel_items:
+                self.channels = TiltedHead(channel_items, channels, size.n_units)
+            return
         self.gaps = GapHead(
             times.edges,
             times.knots,
@@ -102,11 +98,9 @@ class SequenceNetwork(nn.Module):
             shares=times.outcome_shares,
             past=slice(after, after + 3),
         )
-        self.channels = None
         if channel_items:
-            context = after + N_TIME_FEATURES + N_GAP_FEATURES + 1
             past = carried.own_columns(self.table, size.hidden_size)
-            self.channels = MaskedHead(channel_items, context, size.n_units, size.dropout, past)
+            self.channels = MaskedHead(channel_items, channels, size.n_units, size.dropout, past)
 
     def static_features(self, static_codes: Tensor) -> Tensor:
         """Features (N, S') of static codes (N, S), with a constant."""
@@ -138,43 +132,51 @@ class SequenceNetwork(nn.Module):
 
     def log_prob(self, batch: PatientBatch) -> SequenceLogProb:
         """Log-probabilities of the visits of a batch, by patient."""
-        static = self.static_features(batch.static_codes)
-        n, length = batch.visit.shape
-        along = static.unsqueeze(1).expand(-1, length, -1)
-        duration = batch.duration.unsqueeze(1).expand(-1, length)
-        gap = torch.diff(batch.time, dim=1, prepend=batch.time[:, :1]).clamp(min=0)  # padding goes back to 0
-        inputs = self.visit_inputs(batch.codes, batch.time, gap, duration, along)
-        hidden = self.backbone(static, inputs)
-        statistics = carried.carried_over(self.table, batch.codes, batch.time, self.times.typical_gap)
-        times = self.time_features(batch.time, duration)
-        after = torch.cat([hidden[:, 1:], statistics, times, along], -1)
-        steps = ((batch.time - batch.time[:, :1]) / self.times.step).round()
-        gaps, stops, predicted = self._gap_log_prob(batch, torch.cat([after, self.schedule.along(steps)], -1))
-        channels = hidden.new_zeros(n)
+        context, gap_context = self.contexts(batch)
+        gaps, stops, predicted = self._gap_log_prob(batch, gap_context)
+        channels = gaps.new_zeros(len(batch))
         if self.channels is not None:
-            first = self.before_first(static, hidden[:, 0], batch.time[:, 0], batch.duration)
-            before = torch.cat([first.unsqueeze(1), after[:, :-1]], 1)
-            last = batch.visit & ~torch.nn.functional.pad(batch.visit[:, 1:], (0, 1))
-            at_end = last & batch.ends_at_visit.unsqueeze(1)
-            context = self.channel_context(before, batch.time, gap, duration, at_end)
             rows = self.channels.log_prob(context[batch.visit], batch.codes[batch.visit]).sum(-1)
             channels = _by_patient(rows, batch.visit)
         return SequenceLogProb(gaps, channels, stops, predicted)
+
+    def contexts(self, batch: PatientBatch) -> tuple[Tensor, Tensor]:
+        """Contexts (N, L, D) of the channels at each visit, and (N, L, D') of what comes after it."""
+        static = self.static_features(batch.static_codes)
+        length = batch.visit.shape[1]
+        along = static.unsqueeze(1).expand(-1, length, -1)
+        duration = batch.duration.unsqueeze(1).expand(-1, length)
+        gap = torch.diff(batch.time, dim=1, prepend=batch.time[:, :1]).clamp(min=0)  # padding goes back to 0
+        hidden = self.backbone(static, self.visit_inputs(batch.codes, batch.time, gap, duration, along))
+        statistics = carried.carried_over(self.table, batch.codes, batch.time, self.times.typical_gap)
+        after = torch.cat([hidden[:, 1:], statistics, self.time_features(batch.time, duration), along], -1)
+        steps = ((batch.time - batch.time[:, :1]) / self.times.step).round()
+        first = self.before_first(static, hidden[:, 0], batch.time[:, 0], batch.duration)
+        before = torch.cat([first.unsqueeze(1), after[:, :-1]], 1)
+        last = batch.visit & ~torch.nn.functional.pad(batch.visit[:, 1:], (0, 1))
+        at_end = last & batch.ends_at_visit.unsqueeze(1)
+        context = self.channel_context(before, batch.time, gap, duration, at_end)
+        return context, torch.cat([after, self.schedule.along(steps)], -1)
 
     def before_first(self, static: Tensor, hidden: Tensor, start: Tensor, duration: Tensor) -> Tensor:
         """Context (N, D) before the first visit, which takes place at ``start`` (N,)."""
         nothing = static.new_zeros(len(static), carried.width(self.table))
         return torch.cat([hidden, nothing, self.time_features(start, duration), static], -1)
 
-    def _gap_log_prob(self, batch: PatientBatch, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    @staticmethod
+    def outcomes(batch: PatientBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """What came after each visit (N, L), the gap class of the next one, and where that is asked at all."""
         counts = batch.visit.sum(1, keepdim=True)
-        index = torch.arange(batch.visit.shape[1], device=context.device).unsqueeze(0)
+        index = torch.arange(batch.visit.shape[1], device=batch.visit.device).unsqueeze(0)
         ends = batch.ends_at_visit.unsqueeze(1)
         outcome = torch.full_like(batch.gap_codes, GAP)
         outcome = torch.where(ends & (index == counts - 2), END, outcome)
         outcome = torch.where(index == counts - 1, STOP, outcome)
         asked = batch.visit & ~(ends & (index == counts - 1))
-        following = torch.nn.functional.pad(batch.gap_codes[:, 1:], (0, 1))
+        return outcome, torch.nn.functional.pad(batch.gap_codes[:, 1:], (0, 1)), asked
+
+    def _gap_log_prob(self, batch: PatientBatch, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        outcome, following, asked = self.outcomes(batch)
         total, stop = self.gaps.log_prob(
             context[asked], outcome[asked], following[asked], batch.steps_left[asked], batch.time_left[asked]
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from longsynth.networks.batch import PatientBatch
 from longsynth.networks.items import ItemSpec
 from longsynth.networks.masked_head import CodeRange, MaskedHead
+from longsynth.networks.tilted_head import TiltedHead
 
 
 class StaticNetwork(nn.Module):
@@ -23,11 +25,13 @@ class StaticNetwork(nn.Module):
         Hidden units an item.
     dropout : float
         Share of hidden units dropped in training.
+    tilted : bool
+        Whether the head starts at the margins and has bounded gradients, for training under differential privacy.
     """
 
-    def __init__(self, items: Sequence[ItemSpec], n_units: int, dropout: float) -> None:
+    def __init__(self, items: Sequence[ItemSpec], n_units: int, dropout: float, *, tilted: bool = False) -> None:
         super().__init__()
-        self.head = MaskedHead(items, 1, n_units, dropout)
+        self.head: Any = TiltedHead(items, 1, 1) if tilted else MaskedHead(items, 1, n_units, dropout)
 
     def log_prob(self, batch: PatientBatch) -> Tensor:
         """Log-probability (N,) of the static items of a batch."""
@@ -38,4 +42,4 @@ class StaticNetwork(nn.Module):
         return self.head.sample(self._context(n), generator, limits)
 
     def _context(self, n: int) -> Tensor:
-        return self.head.out_bias.new_ones(n, 1)
+        return torch.ones(n, 1, device=self.head.out.device)

@@ -1,0 +1,149 @@
+"""What a differentially private fit may cost, and the account of what it did cost.
+
+The unit is one patient: static row, all visits and terminal event. Two cohorts are neighbours if one has one patient
+more. Smaller epsilon is stronger privacy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from longsynth.exceptions import PrivacyError
+
+SMALLER_IS_STRONGER = "Smaller epsilon means stronger privacy."
+
+
+@dataclass(frozen=True)
+class PrivacyBudget:
+    """The most that a fit may tell about any one patient, as (epsilon, delta) differential privacy.
+
+    Parameters
+    ----------
+    epsilon : float
+        Above 0. Smaller is stronger: about 1 is strong, 3 moderate, 10 weak.
+    delta : float
+        Probability that the bound may fail; at most 1 / (10 n) for n patients, and set without looking at them.
+    max_visits : int or None
+        Contribution bound: of each patient only the first ``max_visits`` visits are used. None: a bound is chosen from
+        noisy counts, and paid for.
+
+    Raises
+    ------
+    PrivacyError
+        If a value is outside its range or delta is missing.
+
+    Examples
+    --------
+    >>> PrivacyBudget(epsilon=3, delta=1e-6)
+    PrivacyBudget(epsilon=3, delta=1e-06, max_visits=None)
+    """
+
+    epsilon: float
+    delta: float | None = None
+    max_visits: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.epsilon < float("inf"):
+            raise PrivacyError(f"epsilon must be above 0 and finite. {SMALLER_IS_STRONGER}")
+        if self.delta is None:
+            raise PrivacyError("delta is missing: give one of at most 1 / (10 n) for n patients, such as 1e-6")
+        if not 0 < self.delta < 0.1:
+            raise PrivacyError("delta must be above 0 and at most 1 / (10 n) for n patients, such as 1e-6")
+        if self.max_visits is not None and self.max_visits < 1:
+            raise PrivacyError("max_visits must be 1 or more")
+
+    @property
+    def allowed_delta(self) -> float:
+        """The delta, which a budget always has."""
+        assert self.delta is not None
+        return self.delta
+
+
+@dataclass(frozen=True)
+class Spend:
+    """One use of the patients' data.
+
+    Attributes
+    ----------
+    what : str
+        What was released.
+    mechanism : str
+        ``Gaussian``, or ``subsampled Gaussian`` for steps on Poisson samples of patients.
+    sensitivity : float
+        Most that one patient changes the sum before noise, as L2 norm.
+    noise_multiplier : float
+        Standard deviation of the noise over the sensitivity.
+    sample_rate : float
+        Probability that a patient takes part in a step; 1 without sampling.
+    n_steps : int
+        Number of noisy sums, those of empty samples included.
+    epsilon : float
+        What the budget's epsilon had reached after this, at the budget's delta, all spends before included.
+    """
+
+    what: str
+    mechanism: str
+    sensitivity: float
+    noise_multiplier: float
+    sample_rate: float
+    n_steps: int
+    epsilon: float
+
+
+@dataclass
+class PrivacyLedger:
+    """Every spend of a fit, in order, under one budget.
+
+    Attributes
+    ----------
+    budget : PrivacyBudget
+        What may be spent.
+    spends : list of Spend
+        What was spent.
+    public : tuple of str
+        What was taken as known without looking at the patients.
+    """
+
+    budget: PrivacyBudget
+    spends: list[Spend] = field(default_factory=list)
+    public: tuple[str, ...] = ()
+
+    @property
+    def epsilon(self) -> float:
+        """Epsilon spent so far, at the budget's delta; smaller is stronger privacy."""
+        return self.spends[-1].epsilon if self.spends else 0.0
+
+    def add(self, spend: Spend) -> None:
+        """Write a spend down before it is made; refuse one that the budget does not cover."""
+        if spend.epsilon > self.budget.epsilon * (1 + 1e-9):
+            raise PrivacyError(
+                f"'{spend.what}' would take epsilon to {spend.epsilon:.4g}, above the budget of "
+                f"{self.budget.epsilon:g}; the budget is spent. {SMALLER_IS_STRONGER}"
+            )
+        self.spends.append(spend)
+
+    def rows(self) -> Iterator[tuple[str, ...]]:
+        """The spends as text, for tables."""
+        for spend in self.spends:
+            rate = "all" if spend.sample_rate == 1 else f"{spend.sample_rate:.4g}"
+            yield (
+                spend.what,
+                spend.mechanism,
+                f"{spend.sensitivity:.4g}",
+                f"{spend.noise_multiplier:.4g}",
+                rate,
+                f"{spend.n_steps:,}",
+                f"{spend.epsilon:.4g}",
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the ledger as plain JSON values."""
+        return asdict(self) | {"public": list(self.public)}
+
+    @classmethod
+    def from_json(cls, state: dict[str, Any]) -> PrivacyLedger:
+        """Rebuild a ledger from :meth:`to_json`."""
+        spends = [Spend(**spend) for spend in state["spends"]]
+        return cls(PrivacyBudget(**state["budget"]), spends, tuple(state["public"]))

@@ -1,0 +1,145 @@
+"""Cells of an item that are known without looking at any patient, and classes from noisy counts of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from longsynth.encoding.levels import MAX_CLASSES, LevelCodec
+from longsynth.encoding.numeric import N_KNOTS, NumericCodec
+from longsynth.schema.types import Level
+
+MAX_CELLS = 256
+_N_EVEN, _N_LOG = 192, 64
+_BRANCHES = 4
+_SIGNIFICANT = 5.0
+_LEAST_SHARE = 1e-5
+
+Bounds = tuple[float | None, float | None]
+
+
+def numeric_cells(lower: float, upper: float, decimals: int, bounds: Bounds) -> NumericCodec:
+    """Return one class a recordable value if these are few; else classes of equal width, finer ones near ``lower``.
+
+    Parameters
+    ----------
+    lower, upper : float
+        Declared range; values beyond it go to the outer classes.
+    decimals : int
+        Declared precision; negative for tens, hundreds.
+    bounds : pair of float or None
+        Decoded values stay inside.
+    """
+    step = 10.0**-decimals
+    n_values = int(np.floor((upper - lower) / step + 1e-6)) + 1
+    borders = np.arange(n_values + 1)
+    if n_values > MAX_CELLS:
+        even, fine = np.linspace(0, n_values, _N_EVEN + 1), np.geomspace(1, n_values, _N_LOG + 1)
+        borders = np.unique(np.concatenate([even, fine]).round().astype(np.int64))
+    knots = _knots(lower + borders[:-1] * step, lower + (borders[1:] - 1) * step, step)
+    cumulative = np.linspace(0, 1, len(borders))
+    return NumericCodec(cumulative, knots, 0.0, decimals, bounds, n_values * step)
+
+
+def level_cells(levels: tuple[Level, ...]) -> LevelCodec:
+    """Return one class a declared level."""
+    return LevelCodec(levels, np.arange(len(levels)), np.full(len(levels), 1 / len(levels)), 0.0)
+
+
+def group_sizes(cells: NumericCodec) -> list[int]:
+    """Return how many cells the counted groups hold, coarsest first; sums of few groups have less noise."""
+    sizes = [1]
+    while cells.n_classes / sizes[-1] > _BRANCHES * 2:
+        sizes.append(sizes[-1] * _BRANCHES)
+    return sizes[::-1]
+
+
+def group_counts(cells: NumericCodec, codes: np.ndarray) -> np.ndarray:
+    """Count values by group, coarsest groups first, then the missing ones; each value is once in each size of group."""
+    counts = np.bincount(codes.astype(np.int64), minlength=cells.n_classes + 1).astype(float)
+    by_size = [_grouped(counts[:-1], size) for size in group_sizes(cells)]
+    return np.concatenate([*by_size, counts[-1:]])
+
+
+def merge_cells(cells: NumericCodec, counts: np.ndarray, sd: float, n_bins: int, can_be_missing: bool) -> NumericCodec:
+    """Return classes of neighbouring cells, as fine as the noise allows.
+
+    Parameters
+    ----------
+    cells : NumericCodec
+        From :func:`numeric_cells`.
+    counts : ndarray
+        Noisy :func:`group_counts`.
+    sd : float
+        Standard deviation of the noise of each count.
+    n_bins : int
+        No class is split further once it holds less than ``1 / n_bins`` of the mass.
+    can_be_missing : bool
+        Whether a value may be missing at all.
+    """
+    starts, masses = _classes(cells, counts[:-1], sd, n_bins)
+    stops = np.append(starts[1:], cells.n_classes)
+    cumulative = np.append(0.0, np.cumsum(masses) / masses.sum())
+    cumulative[-1] = 1.0
+    step = 10.0 ** -(cells.decimals or 0)
+    half = np.where(
+        cells.knots[:, 0] == cells.knots[:, -1], 0.0, step / 2
+    )  # a class of many values reaches half a step
+    first, last = (cells.knots[:, 0] + half)[starts], (cells.knots[:, -1] - half)[stops - 1]  # beyond its outermost
+    missing = _missing_share(counts[-1], masses.sum(), sd) if can_be_missing else 0.0
+    return NumericCodec(cumulative, _knots(first, last, step), missing, cells.decimals, cells.bounds, cells.scale)
+
+
+def _classes(cells: NumericCodec, counts: np.ndarray, sd: float, n_bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return first cell and mass of each class: a group is split while its mass stands out of the noise."""
+    sizes = group_sizes(cells)
+    lengths = [-(-cells.n_classes // size) for size in sizes]
+    levels = np.split(counts, np.cumsum(lengths)[:-1])
+    total = max(float(levels[0].sum()), sd, 1e-9)
+    smallest = max(total / n_bins, _SIGNIFICANT * sd)
+    groups = list(enumerate(_on_simplex(levels[0], total)))
+    found: list[tuple[int, float]] = []
+    for level, size in enumerate(sizes):
+        finer: list[tuple[int, float]] = []
+        for group, mass in groups:
+            if size == 1 or mass < smallest:
+                found.append((group * size, mass))
+                continue
+            children = np.arange(group * _BRANCHES, min((group + 1) * _BRANCHES, lengths[level + 1]))
+            finer += zip(children, _on_simplex(levels[level + 1][children], mass), strict=True)
+        groups = finer
+    starts, masses = zip(*sorted(found), strict=True)
+    return np.array(starts), np.maximum(masses, _LEAST_SHARE * total)
+
+
+def _grouped(counts: np.ndarray, size: int) -> np.ndarray:
+    return np.add.reduceat(counts, np.arange(0, len(counts), size))
+
+
+def weigh_levels(cells: LevelCodec, counts: np.ndarray, sd: float, can_be_missing: bool) -> LevelCodec:
+    """Return the levels with the shares of noisy counts (n_levels + 1,), of which each keeps a little."""
+    total = max(float(counts[:-1].sum()), sd, 1e-9)
+    masses = np.maximum(_on_simplex(counts[:-1], total), _LEAST_SHARE * total)
+    class_of_level = np.arange(len(masses))
+    if len(masses) > MAX_CLASSES:
+        by_mass = np.argsort(-masses, kind="stable")
+        class_of_level[by_mass] = np.minimum(np.arange(len(masses)), MAX_CLASSES - 1)
+    missing = _missing_share(counts[-1], total, sd) if can_be_missing else 0.0
+    return LevelCodec(cells.levels, class_of_level, masses / masses.sum(), missing)
+
+
+def _knots(first: np.ndarray, last: np.ndarray, step: float) -> np.ndarray:
+    """Knots (n, N_KNOTS) of classes from the first to the last of their values, each value with an equal share."""
+    half = np.where(first == last, 0.0, step / 2)
+    return (first - half)[:, None] + np.linspace(0, 1, N_KNOTS) * (last - first + 2 * half)[:, None]
+
+
+def _on_simplex(masses: np.ndarray, total: float) -> np.ndarray:
+    """Return the nearest masses that sum to ``total``, none negative: all lowered by one amount, down to 0."""
+    ordered = np.sort(masses)[::-1]
+    lowered = (np.cumsum(ordered) - total) / np.arange(1, len(masses) + 1)
+    return np.maximum(masses - lowered[ordered > lowered][-1], 0.0)
+
+
+def _missing_share(missing: float, seen: float, sd: float) -> float:
+    """Return the noisy share of missing values; 0 if it does not stand out of the noise."""
+    return 0.0 if missing < max(3 * sd, 1e-9) else float(min(missing / (missing + seen), 1 - 1e-6))

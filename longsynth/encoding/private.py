@@ -1,0 +1,265 @@
+"""An encoder whose every fact is declared in the schema or comes from noisy sums over patients.
+
+The sums come in two releases. The first counts patients by number of visits and by length of follow-up, on powers of
+two: it gives the number of patients, the contribution bound and the range of times. The second counts the cells of
+every item. What one patient adds to a release is a vector of bounded length; the caller adds the noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from longsynth.cohort.cohort import Cohort
+from longsynth.encoding.cohort_encoder import (
+    SPAN,
+    CohortEncoder,
+    CohortTables,
+    Item,
+    constant_channels,
+    to_number,
+)
+from longsynth.encoding.encoded import EncodedCohort
+from longsynth.encoding.grids import group_counts, group_sizes, level_cells, merge_cells, numeric_cells, weigh_levels
+from longsynth.encoding.levels import LevelCodec
+from longsynth.encoding.numeric import NumericCodec
+from longsynth.encoding.visit_times import TimeScale
+from longsynth.schema.types import NUMERIC_KINDS, Column, Level, Schema
+
+N_POWERS = 24
+SIZE_SENSITIVITY = float(np.sqrt(3.0))
+_REST_OF_VISITS, _REST_OF_TIMES = 0.02, 0.002
+_FEW_BINS, _MANY_BINS, _MANY_PATIENTS = 24, 48, 2000
+_LEAST_END_SHARE = 2e-3
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the first release says.
+
+    Attributes
+    ----------
+    n_patients : float
+        Noisy number of patients, at least 1.
+    max_visits : int
+        Contribution bound: visits of a patient that are used.
+    longest : float
+        End of the range of times, in the schema's time unit.
+    """
+
+    n_patients: float
+    max_visits: int
+    longest: float
+
+
+def size_sums(cohort: Cohort) -> np.ndarray:
+    """Sums (1 + 2 * N_POWERS,) of the first release: patients; by number of visits; by end of follow-up in steps.
+
+    One patient adds 1 to one entry of each part: a vector of length ``SIZE_SENSITIVITY``.
+    """
+    tables = CohortTables(cohort)
+    steps = np.nan_to_num(tables.duration) / _step(cohort.schema)
+    return np.concatenate([[cohort.n_patients], _by_power(np.diff(tables.offsets)), _by_power(steps)])
+
+
+def read_sizes(noisy: np.ndarray, sd: float, schema: Schema, max_visits: int | None) -> Sizes:
+    """Read number of patients, contribution bound and range of times off the noisy sums of the first release.
+
+    Parameters
+    ----------
+    noisy : ndarray, shape (1 + 2 * N_POWERS,)
+        Noisy :func:`size_sums`.
+    sd : float
+        Standard deviation of the noise.
+    schema : Schema
+        Of the cohort.
+    max_visits : int or None
+        The declared contribution bound; None: the power of two that most patients stay within.
+    """
+    visits, ends = np.split(noisy[1:], 2)
+    n_patients = max(float(noisy[0]), 1.0)
+    chosen = max_visits or 2 ** _last_power(visits, sd, _REST_OF_VISITS * n_patients)
+    longest = 2.0 ** _last_power(ends, sd, _REST_OF_TIMES * n_patients) * _step(schema)
+    return Sizes(n_patients, chosen, longest)
+
+
+def _by_power(values: np.ndarray) -> np.ndarray:
+    """Number of patients by the smallest power of two that their value does not exceed, shape (N_POWERS,)."""
+    power = np.ceil(np.log2(np.maximum(values, 1.0))).astype(int)
+    return np.bincount(np.minimum(power, N_POWERS - 1), minlength=N_POWERS).astype(float)
+
+
+def _last_power(noisy: np.ndarray, sd: float, rest: float) -> int:
+    """Smallest power such that no more than ``rest`` patients, or noise, lie above it."""
+    above = np.where(noisy > 3 * sd, noisy, 0.0)
+    return next(power for power in range(N_POWERS) if above[power + 1 :].sum() <= rest)
+
+
+def _step(schema: Schema) -> float:
+    """Recordable step of times, in the schema's time unit."""
+    parts = [part for part in (schema.visit_time, schema.terminal_event) if part is not None]
+    return float(10.0 ** -max((part.decimals or 0 for part in parts), default=0))
+
+
+def cell_encoder(cohort: Cohort, sizes: Sizes) -> CohortEncoder:
+    """Return an encoder whose classes are cells known without the patients.
+
+    Of ``cohort`` only schema and column types are read.
+    """
+    schema, longest = cohort.schema, sizes.longest
+    encoder = CohortEncoder(0)
+    encoder.schema, encoder.is_private = schema, True
+    encoder.time_scale, encoder.gap = None, None
+    constant = constant_channels(schema)
+    static = [_item(name, column, "static", cohort) for name, column in schema.static.items()]
+    static += [_item(name, schema.channels[name], "constant", cohort) for name in constant]
+    end, time = schema.terminal_event, schema.visit_time
+    if end is not None:
+        codes: tuple[Level, ...] = (0, *sorted(end.event_types))
+        static.append(Item(end.event, "event", level_cells(codes), str(cohort.static[end.event].dtype)))
+        cells = numeric_cells(0.0, longest, end.decimals or 0, (0.0, None))
+        static.append(Item(end.duration, "duration", cells, str(cohort.static[end.duration].dtype)))
+    if time is not None:
+        step, decimals = _step(schema), time.decimals or 0
+        encoder.time_dtype = str(cohort.visits[time.column].dtype)
+        cells = numeric_cells(0.0, longest, decimals, (None, None))
+        static.append(Item(time.column, "start", cells, encoder.time_dtype))
+        n_steps = max(round(longest / step), 2)
+        if end is None:
+            static.append(Item(SPAN, "span", numeric_cells(0.0, n_steps, 0, (0.0, None)), "Float64"))
+        encoder.gap = numeric_cells(1.0, n_steps, 0, (1.0, None))
+        may_end = end is not None and (end.decimals or 0) <= decimals
+        encoder.time_scale = TimeScale(step, decimals, longest, longest, may_end)
+    encoder.static_items = static
+    channels = [name for name in schema.channels if name not in constant]
+    encoder.channel_items = [_item(name, schema.channels[name], "channel", cohort) for name in channels]
+    return encoder
+
+
+def _item(name: str, column: Column, role: str, cohort: Cohort) -> Item:
+    values = cohort.static[name] if role == "static" else cohort.visits[name]
+    codec: NumericCodec | LevelCodec
+    if column.kind in NUMERIC_KINDS:
+        assert column.bounds is not None
+        lower, upper = (to_number(bound) for bound in column.bounds)
+        decimals = column.decimals or 0 if column.kind == "continuous" else 0
+        codec = numeric_cells(lower, upper, decimals, (lower, upper))
+    else:
+        assert column.levels is not None
+        codec = level_cells(column.levels)
+    return Item(name, role, codec, str(values.dtype))
+
+
+def truncate(encoded: EncodedCohort, max_visits: int) -> tuple[EncodedCohort, np.ndarray]:
+    """Return the cohort with the first ``max_visits`` visits a patient, and whether a record was cut short, (N,)."""
+    cut = encoded.n_visits > max_visits
+    counts = np.minimum(encoded.n_visits, max_visits)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    rows = np.arange(offsets[-1]) + np.repeat(encoded.offsets[:-1] - offsets[:-1], counts)
+    by_visit = {
+        name: getattr(encoded, name)[rows] for name in ("codes", "positions", "gap_codes", "gap_positions", "steps")
+    }
+    return replace(encoded, **by_visit, offsets=offsets, ends_at_visit=encoded.ends_at_visit & ~cut), cut
+
+
+def cell_sums(cells: CohortEncoder, encoded: EncodedCohort, max_visits: int) -> np.ndarray:
+    """Sums of the second release: of each item the patients, or visits, by cell, the one of missing values last.
+
+    Numeric items are counted by cell and by groups of cells. In each count a patient adds 1 to one cell of an item with
+    one value a patient, and at most ``max_visits`` times ``1 / max_visits`` to cells of an item with one value a visit:
+    a vector of length :func:`cell_sensitivity`.
+
+    Parameters
+    ----------
+    cells : CohortEncoder
+        From :func:`cell_encoder`.
+    encoded : EncodedCohort
+        What it makes of the patients, before any truncation.
+    max_visits : int
+        Contribution bound.
+    """
+    encoded, cut = truncate(encoded, max_visits)
+    sums = [_count(item.codec, encoded.static_codes[:, i]) for i, item in enumerate(cells.static_items)]
+    of_visits = [_count(item.codec, encoded.codes[:, i]) for i, item in enumerate(cells.channel_items)]
+    if cells.gap is not None:
+        of_visits.append(_count(cells.gap, encoded.gap_codes[encoded.gap_codes >= 0]))
+        counts = encoded.n_visits
+        ends = float(encoded.ends_at_visit.sum())
+        going = float(np.maximum(counts - 1, 0).sum()) - ends
+        of_visits.append(np.array([going, ends, float((counts > 0).sum()) - ends - cut.sum()]))
+    return np.concatenate([*sums, *(part / max_visits for part in of_visits)])
+
+
+def cell_sensitivity(cells: CohortEncoder) -> float:
+    """Most that one patient changes :func:`cell_sums`, as L2 norm: 1 an item and size of group."""
+    codecs = [item.codec for item in (*cells.static_items, *cells.channel_items)]
+    codecs += [] if cells.gap is None else [cells.gap]
+    n_counts = sum(len(group_sizes(codec)) if isinstance(codec, NumericCodec) else 1 for codec in codecs)
+    return float(np.sqrt(n_counts + (cells.gap is not None)))
+
+
+def _count(codec: NumericCodec | LevelCodec, codes: np.ndarray) -> np.ndarray:
+    if isinstance(codec, NumericCodec):
+        return group_counts(codec, codes)
+    return np.bincount(codes.astype(np.int64), minlength=codec.n_classes + 1).astype(float)
+
+
+def private_encoder(
+    cells: CohortEncoder, noisy: np.ndarray, sd: float, n_patients: float
+) -> tuple[CohortEncoder, tuple[float, float, float]]:
+    """Return the encoder that noisy sums of the second release give.
+
+    Parameters
+    ----------
+    cells : CohortEncoder
+        From :func:`cell_encoder`.
+    noisy : ndarray
+        Noisy :func:`cell_sums`.
+    sd : float
+        Standard deviation of the noise.
+    n_patients : float
+        Noisy number of patients.
+
+    Returns
+    -------
+    CohortEncoder
+        With classes as fine as the noise allows.
+    tuple of three floats
+        Shares of a further visit, a last visit at the end of follow-up, and no further visit.
+    """
+    n_bins = _MANY_BINS if n_patients >= _MANY_PATIENTS else _FEW_BINS
+    rest = noisy
+
+    def read(codec: Any, can_be_missing: bool) -> Any:
+        nonlocal rest
+        n_counts = len(_count(codec, np.zeros(0)))
+        counts, rest = rest[:n_counts], rest[n_counts:]
+        if isinstance(codec, LevelCodec):
+            return weigh_levels(codec, counts, sd, can_be_missing)
+        return merge_cells(codec, counts, sd, n_bins, can_be_missing)
+
+    encoder = CohortEncoder(n_bins)
+    encoder.schema, encoder.is_private = cells.schema, True
+    always = ("event", "duration")
+    encoder.static_items = [replace(i, codec=read(i.codec, i.role not in always)) for i in cells.static_items]
+    encoder.channel_items = [replace(item, codec=read(item.codec, True)) for item in cells.channel_items]
+    encoder.gap = encoder.time_scale = None
+    if cells.gap is None or cells.time_scale is None:
+        return encoder, (1.0, 0.0, 0.0)
+    encoder.gap, encoder.time_dtype = read(cells.gap, False), cells.time_dtype
+    outcomes = np.maximum(rest, [sd, 0.0, sd]) / np.maximum(rest, [sd, 0.0, sd]).sum()
+    by_role = {item.role: item.codec for item in encoder.static_items}
+    old = cells.time_scale
+    ends = _median(by_role["duration"]) if "duration" in by_role else _median(by_role["span"]) * old.step
+    may_end = old.ends_at_visits and bool(outcomes[1] > _LEAST_END_SHARE and rest[1] > 3 * sd)
+    encoder.time_scale = TimeScale(old.step, old.decimals, ends, _median(encoder.gap) * old.step, may_end)
+    return encoder, (float(outcomes[0]), float(outcomes[1]), float(outcomes[2]))
+
+
+def _median(codec: Any) -> float:
+    """Median of a numeric codec's values, at least a little above 0."""
+    place = int(np.clip(np.searchsorted(codec.cumulative, 0.5, side="right") - 1, 0, codec.n_classes - 1))
+    left, right = codec.cumulative[place : place + 2]
+    return max(float(codec.decode(np.array([place]), np.array([(0.5 - left) / (right - left)]))[0]), 1e-6)

@@ -1,0 +1,232 @@
+"""A fit under a privacy budget: two noisy releases give the encoder, noisy gradients the network; nothing else is read.
+
+What happens after a release costs nothing: the noisy facts are written to the work folder before they are used, so a
+fit that is resumed uses the same ones instead of asking the patients again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from longsynth.budget import PrivacyLedger, Spend
+from longsynth.cohort.cohort import Cohort
+from longsynth.encoding.cohort_encoder import CohortEncoder
+from longsynth.encoding.declared import check_declared
+from longsynth.encoding.private import (
+    SIZE_SENSITIVITY,
+    Sizes,
+    cell_encoder,
+    cell_sensitivity,
+    cell_sums,
+    private_encoder,
+    read_sizes,
+    size_sums,
+    truncate,
+)
+from longsynth.exceptions import ConfigError, PrivacyError
+from longsynth.generators.calibration import N_OWN_PATIENTS, fit_calibration
+from longsynth.generators.folder import check_folder
+from longsynth.generators.model import Architecture, Model
+from longsynth.generators.settings import FitSettings
+from longsynth.networks.rows import JointNetwork
+from longsynth.networks.sequence import MEMORYLESS, SequenceSize
+from longsynth.seeding import child_seed
+from longsynth.training.accounting import Event, epsilon_of, noise_for
+from longsynth.training.dp_sgd import STEPS_AN_EPOCH, PrivateTraining
+from longsynth.training.noise import SecretRandomness
+from longsynth.training.private_plan import PrivatePlan, margins_noise, private_plan, sizes_noise
+from longsynth.training.trainer import is_main_process, quiet_training, run_stage
+
+PUBLIC = (
+    "schema: names, kinds, units, declared bounds, levels and precision, constraints",
+    "types of the table columns",
+    "objective, network sizes and all settings: by rule from epsilon, delta and the noisy number of patients",
+)
+RELEASES = "private.json"
+_MOST_WAIT_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class _Releases:
+    """The two noisy releases, and who pays for them."""
+
+    sizes: np.ndarray
+    cells: np.ndarray
+    ledger: PrivacyLedger
+
+
+def fit_private(
+    train: Cohort, ledger: PrivacyLedger, settings: FitSettings, randomness: SecretRandomness
+) -> tuple[Model, dict[str, Any]]:
+    """Fit under the ledger's budget; every spend is in the ledger before it is made.
+
+    Parameters
+    ----------
+    train : Cohort
+        The patients; each one's part in the result is bounded by the budget.
+    ledger : PrivacyLedger
+        Empty; filled on the way.
+    settings : FitSettings
+        Hardware, seed of starting weights and work folder.
+    randomness : SecretRandomness
+        Noise and samples.
+
+    Returns
+    -------
+    Model
+        With one member without memory.
+    dict
+        The training record: nothing but plain JSON values that are declared, noisy or spent.
+
+    Raises
+    ------
+    PrivacyError
+        If the schema leaves facts open, delta is too large for the noisy number of patients, or the budget too small.
+    """
+    started = time.perf_counter()
+    check_declared(train.schema)
+    releases = _releases(train, ledger, settings, randomness)
+    sizes, encoder, shares = _read_releases(train, releases)
+    plan = private_plan(sizes.n_patients)
+    noise = _charge_training(ledger, plan)
+    model = Model(encoder, _architecture(plan, shares, sizes), settings.seed)
+    network = JointNetwork(model.static[0] if model.static else None, model.sequence[0] if model.sequence else None)
+    encoded, cut = truncate(encoder.transform(train), sizes.max_visits)
+    check_folder(encoded, settings, {"plan": plan.to_json(), "noise_multiplier": noise})
+    with quiet_training(child_seed(settings.seed, "private")):
+        training = PrivateTraining(network, encoded, cut, encoder.time_scale, plan, noise, randomness)
+        run_stage(
+            training,
+            None,
+            settings.folder / "private",
+            settings.hardware,
+            max_epochs=plan.n_steps // STEPS_AN_EPOCH,
+            patience=None,
+            progress=settings.progress,
+            resume=settings.resume,
+        )
+    network.load_state_dict(training.average.state_dict())
+    own = model.sample(N_OWN_PATIENTS, child_seed(settings.seed, "calibration"))
+    model.calibration = fit_calibration(encoder, own)
+    record = {"n_patients_noisy": round(sizes.n_patients, 1), "max_visits": sizes.max_visits, "plan": plan.to_json()}
+    return model, {"objective": "likelihood", "private": record | {"seconds": round(time.perf_counter() - started, 1)}}
+
+
+def _read_releases(train: Cohort, releases: _Releases) -> tuple[Sizes, CohortEncoder, tuple[float, float, float]]:
+    """Everything that follows from the releases without the patients; of ``train`` only schema and types are read."""
+    ledger = releases.ledger
+    sizes = read_sizes(releases.sizes, _sd(ledger.spends[0]), train.schema, ledger.budget.max_visits)
+    cells = cell_encoder(train, sizes)
+    encoder, shares = private_encoder(cells, releases.cells, _sd(ledger.spends[1]), sizes.n_patients)
+    return sizes, encoder, shares
+
+
+def _releases(train: Cohort, ledger: PrivacyLedger, settings: FitSettings, randomness: SecretRandomness) -> _Releases:
+    """Make the two releases, or read those that a fit in the same folder, or the first process, has made."""
+    path = settings.folder / RELEASES
+    if not is_main_process():
+        _wait_for(path)
+    if not is_main_process() or (settings.resume and path.exists()):
+        return _read(path, ledger)
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    ledger.public = PUBLIC
+    releases = _measure(train, ledger, randomness)
+    told = {"sizes": releases.sizes.tolist(), "cells": releases.cells.tolist(), "ledger": ledger.to_json()}
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(told))
+    part.replace(path)
+    return releases
+
+
+def _measure(train: Cohort, ledger: PrivacyLedger, randomness: SecretRandomness) -> _Releases:
+    budget = ledger.budget
+    alone = noise_for(budget.epsilon, budget.allowed_delta, lambda noise: [(noise, 1.0, 1)])
+    what = "numbers of patients and visits, length of follow-up"
+    ledger.add(_gaussian(what, SIZE_SENSITIVITY, sizes_noise(alone), ledger))
+    noisy_sizes = _noisy(size_sums(train), ledger.spends[0], randomness)
+    sizes = read_sizes(noisy_sizes, _sd(ledger.spends[0]), train.schema, budget.max_visits)
+    _check_delta(ledger, sizes)
+    cells = cell_encoder(train, sizes)
+    sensitivity = cell_sensitivity(cells)
+    noise = margins_noise(alone, sizes.n_patients, sensitivity)
+    ledger.add(_gaussian("margins of all columns, gaps and ends of record", sensitivity, noise, ledger))
+    noisy_cells = _noisy(cell_sums(cells, cells.transform(train), sizes.max_visits), ledger.spends[1], randomness)
+    return _Releases(noisy_sizes, noisy_cells, ledger)
+
+
+def _read(path: Path, ledger: PrivacyLedger) -> _Releases:
+    told = json.loads(path.read_text())
+    found = PrivacyLedger.from_json(told["ledger"])
+    if found.budget != ledger.budget:
+        raise ConfigError("the checkpoints are of a fit with another budget; use that one, or another folder")
+    ledger.spends[:], ledger.public = found.spends, found.public
+    return _Releases(np.array(told["sizes"]), np.array(told["cells"]), ledger)
+
+
+def _wait_for(path: Path) -> None:
+    """Wait until the first process has written its releases."""
+    for _ in range(10 * _MOST_WAIT_SECONDS):
+        if path.exists():
+            return
+        time.sleep(0.1)
+    raise ConfigError("a private fit on several processes needs one work_dir that all of them can read")
+
+
+def _sd(spend: Spend) -> float:
+    """Standard deviation of the noise of a release."""
+    return spend.noise_multiplier * spend.sensitivity
+
+
+def _noisy(sums: np.ndarray, spend: Spend, randomness: SecretRandomness) -> np.ndarray:
+    return sums + _sd(spend) * randomness.normal(len(sums))
+
+
+def _gaussian(what: str, sensitivity: float, noise: float, ledger: PrivacyLedger) -> Spend:
+    epsilon = epsilon_of([*_events(ledger), (noise, 1.0, 1)], ledger.budget.allowed_delta)
+    return Spend(what, "Gaussian", sensitivity, noise, 1.0, 1, epsilon)
+
+
+def _events(ledger: PrivacyLedger) -> list[Event]:
+    return [(spend.noise_multiplier, spend.sample_rate, spend.n_steps) for spend in ledger.spends]
+
+
+def _charge_training(ledger: PrivacyLedger, plan: PrivatePlan) -> float:
+    """Spend the rest of the budget on the training; returns its noise multiplier."""
+    budget, before = ledger.budget, _events(ledger)
+    delta = budget.allowed_delta
+
+    def events(noise: float) -> list[Event]:
+        return [*before, (noise, plan.sample_rate, plan.n_steps)]
+
+    noise = noise_for(budget.epsilon, delta, events)
+    what, epsilon = "gradients of whole records", epsilon_of(events(noise), delta)
+    clip, rate = plan.max_grad_norm, plan.sample_rate
+    ledger.add(Spend(what, "subsampled Gaussian", clip, noise, rate, plan.n_steps, epsilon))
+    return noise
+
+
+def _check_delta(ledger: PrivacyLedger, sizes: Sizes) -> None:
+    most = 1 / (10 * sizes.n_patients)
+    if ledger.budget.allowed_delta > most:
+        raise PrivacyError(
+            f"delta is too large: for {sizes.n_patients:,.0f} patients it must be at most 1 / (10 n) = {most:.1g}; "
+            "with a larger one, a release that shows one of them in full would be allowed. Give a smaller one"
+        )
+
+
+def _architecture(plan: PrivatePlan, shares: tuple[float, float, float], sizes: Sizes) -> Architecture:
+    return Architecture(
+        n_members=1,
+        static_units=1,
+        size=SequenceSize(0, plan.n_units, 0.0, True),
+        backbone=MEMORYLESS,
+        outcome_shares=shares,
+        usual_steps=(0.0,),
+        max_visits=sizes.max_visits,
+    )
