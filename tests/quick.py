@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 import longsynth.evaluation.metrics
 import longsynth.privacy.attacks  # noqa: F401
@@ -22,8 +20,8 @@ QUICK_ATTACKS = ("duplicates",)
 def make_quick(patch: pytest.MonkeyPatch) -> None:
     """Fit and judge with next to no effort while ``patch`` lasts."""
     patch.setattr("longsynth.synthesizer.plan_for", quick_plan)
-    quick_classifier = partial(HistGradientBoostingClassifier, max_iter=3)
-    patch.setattr("longsynth.evaluation.detection.HistGradientBoostingClassifier", quick_classifier)
+    patch.setattr("longsynth.evaluation.detection.N_TREES", 3)
+    patch.setattr("longsynth.generators.held_out.FEW_TREES", 3)
     for effort in ("CHEAP", "COSTLY", "STRATUM"):
         patch.setattr(
             f"longsynth.evaluation.evaluate.{effort}", Effort(n_patients=60, n_splits=4, n_halves=3, n_draws=1)

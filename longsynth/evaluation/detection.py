@@ -24,6 +24,7 @@ MOST_ROWS = 20_000
 MOST_REPEATS = 3
 PATIENTS_OF_REPEATS = 999
 MOST_EXPLAINED = 1_000
+N_TREES = 100
 N_PERMUTATIONS = 3
 VISIT_FEATURES = ("visits.count", "visits.span", "visits.gap_mean", "visits.gap_sd")
 
@@ -31,7 +32,9 @@ Rows = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 
-def detect_patient(synthetic: Cohort, holdout: Cohort, seed: int = 0, n_repeats: int | None = None) -> float:
+def detect_patient(
+    synthetic: Cohort, holdout: Cohort, seed: int = 0, n_repeats: int | None = None, n_trees: int | None = None
+) -> float:
     """Return how well synthetic patients are told from holdout patients by summaries of whole patients.
 
     Cross-fitted AUC of gradient boosting on `patient_features`, one row a patient.
@@ -44,6 +47,8 @@ def detect_patient(synthetic: Cohort, holdout: Cohort, seed: int = 0, n_repeats:
         Of the sub-samples, the folds and the classifier.
     n_repeats : int or None
         Number of sub-samples and folds to average over. None: as in the notes.
+    n_trees : int or None
+        Trees of a classifier. None: 100.
 
     Returns
     -------
@@ -68,7 +73,7 @@ def detect_patient(synthetic: Cohort, holdout: Cohort, seed: int = 0, n_repeats:
     Lopez-Paz and Oquab (2017), Revisiting classifier two-sample tests, doi:10.48550/arXiv.1610.06545.
     """
     tables = [_features_by_patient(cohort) for cohort in (holdout, synthetic)]
-    return _cross_fitted_auc(tables, tables, seed, n_repeats)
+    return _cross_fitted_auc(tables, tables, seed, n_repeats, n_trees)
 
 
 def detect_transition(synthetic: Cohort, holdout: Cohort, seed: int = 0, n_repeats: int | None = None) -> float:
@@ -189,14 +194,18 @@ def _features_by_patient(cohort: Cohort) -> pl.DataFrame:
 
 
 def _cross_fitted_auc(
-    patients: list[pl.DataFrame], rows: list[pl.DataFrame], seed: int, n_repeats: int | None = None
+    patients: list[pl.DataFrame],
+    rows: list[pl.DataFrame],
+    seed: int,
+    n_repeats: int | None = None,
+    n_trees: int | None = None,
 ) -> float:
     """Return the mean AUC over repeats; ``patients`` and ``rows`` of the holdout, then of the synthetic cohort."""
     fewest = _fewest(patients)
     rows_per_patient = max(table.height / len(ids) for table, ids in zip(rows, patients, strict=True))
     n_patients = max(FEWEST_PATIENTS, min(fewest, int(MOST_ROWS / rows_per_patient)))
     n_repeats = n_repeats or int(np.clip(PATIENTS_OF_REPEATS // n_patients, 1, MOST_REPEATS))
-    return float(np.mean([_one_auc(patients, rows, n_patients, seed, repeat) for repeat in range(n_repeats)]))
+    return float(np.mean([_one_auc(patients, rows, n_patients, seed, repeat, n_trees) for repeat in range(n_repeats)]))
 
 
 def _fewest(patients: list[pl.DataFrame]) -> int:
@@ -214,10 +223,17 @@ class _Stacked(NamedTuple):
     folds: Labels
 
 
-def _one_auc(patients: list[pl.DataFrame], rows: list[pl.DataFrame], n_patients: int, seed: int, repeat: int) -> float:
+def _one_auc(
+    patients: list[pl.DataFrame],
+    rows: list[pl.DataFrame],
+    n_patients: int,
+    seed: int,
+    repeat: int,
+    n_trees: int | None,
+) -> float:
     table = _stack(patients, rows, n_patients, seed, repeat)
     predicted = np.empty(len(table.labels))
-    for out, model, known in _fitted_folds(table, child_seed(seed, repeat)):
+    for out, model, known in _fitted_folds(table, child_seed(seed, repeat), n_trees):
         predicted[out] = _predict(model, table.features[out][:, known])
     return float(roc_auc_score(table.labels, predicted))
 
@@ -235,13 +251,13 @@ def _stack(patients: list[pl.DataFrame], rows: list[pl.DataFrame], n_patients: i
 
 
 def _fitted_folds(
-    table: _Stacked, seed: int
+    table: _Stacked, seed: int, n_trees: int | None = None
 ) -> Iterator[tuple[NDArray[np.bool_], HistGradientBoostingClassifier, NDArray[np.bool_]]]:
     """Yield for each fold its rows, a classifier that has not seen them, and the features that it uses."""
     for fold in range(N_FOLDS):
         out = table.folds == fold
         known = ~np.isnan(table.features[~out]).all(axis=0)
-        model = HistGradientBoostingClassifier(random_state=seed)
+        model = HistGradientBoostingClassifier(max_iter=n_trees or N_TREES, random_state=seed)
         with threadpool_limits(1, "openmp"):  # on so few rows more threads only wait for each other
             model.fit(table.features[~out][:, known], table.labels[~out])
         yield out, model, known

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import time
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from longsynth.cohort.cohort import Cohort
 from longsynth.encoding.encoded import EncodedCohort
 from longsynth.exceptions import NotComputableError
-from longsynth.generators.held_out import MAX_MEMBERSHIP, score_held_out
+from longsynth.generators.held_out import MAX_MEMBERSHIP, detect_held_out, membership_held_out
 from longsynth.generators.model import Model
 from longsynth.generators.settings import FitSettings
 from longsynth.seeding import child_seed
@@ -36,8 +35,9 @@ def refine(
     Returns
     -------
     dict
-        Whether it was ``kept``; the held-out scores of the refined model and of its control, which took as many steps
-        of likelihood alone; ``gain``: how much lower the refined model's detection is, and its ``standard_error``.
+        Whether it was ``kept``; ``detections`` by held-out patients, of the refined model and of its control, which
+        took as many steps of likelihood alone; ``gain``: how much lower that of the refined model is, and its
+        ``standard_error``; ``membership`` of the refined model, if it gained.
     """
     started = time.perf_counter()
     plan = settings.plan.refinement
@@ -45,26 +45,34 @@ def refine(
     for name, candidate in candidates.items():
         train_rounds(name, candidate, encoded, folds, plan, settings, anchor=1.0, adversarial=name == "refined")
     seed = child_seed(settings.seed, "scores")
+    membership = None
     try:
-        scores = {name: score_held_out(candidate, train, folds, seed) for name, candidate in candidates.items()}
+        detections = {name: detect_held_out(candidate, train, folds, seed) for name, candidate in candidates.items()}
+        gain, noise = _gain(detections["refined"], detections["control"])
+        if gain > noise:
+            membership = membership_held_out(candidates["refined"], train, folds, seed)
     except NotComputableError as error:
         return {"kept": False, "reason": f"held-out patients cannot judge it: {error}"}
-    found = {name: np.maximum(score.detections, 0.5) for name, score in scores.items()}  # below 0.5 is chance
-    gain = float(found["control"].mean() - found["refined"].mean())
-    spread = [values.var(ddof=1) / len(values) for values in found.values()]
-    noise = float(np.sqrt(sum(spread)))
-    kept = gain > noise and scores["refined"].membership <= MAX_MEMBERSHIP
+    kept = membership is not None and membership <= MAX_MEMBERSHIP
     if kept:
         for network, refined in zip(model.sequence, candidates["refined"].sequence, strict=True):
             network.load_state_dict(refined.state_dict())
     return {
-        "kept": bool(kept),
+        "kept": kept,
         "gain": gain,
         "standard_error": noise,
         "likelihood_steps": plan.n_rounds * plan.generator_steps,
-        "scores": {name: asdict(score) for name, score in scores.items()},
+        "detections": detections,
+        "membership": membership,
         "seconds": round(time.perf_counter() - started, 1),
     }
+
+
+def _gain(refined: list[float], control: list[float]) -> tuple[float, float]:
+    """How much lower the first detections are than the second ones, and the standard error; below 0.5 is chance."""
+    found = [np.maximum(values, 0.5) for values in (control, refined)]
+    gain = found[0].mean() - found[1].mean()
+    return float(gain), float(np.sqrt(sum(values.var(ddof=1) / len(values) for values in found)))
 
 
 def train_rounds(

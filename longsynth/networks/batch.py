@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+PADDED = ("codes", "gap_codes", "time", "visit", "steps_left", "time_left")
+
 
 @dataclass(frozen=True)
 class PatientBatch:
@@ -54,9 +56,21 @@ class PatientBatch:
         """The batch of some of its patients, a mask or indices, padded no further than they need."""
         part = {field.name: getattr(self, field.name)[patients] for field in fields(self)}
         longest = int(part["visit"].sum(1).max()) if len(part["visit"]) else 0
-        padded = ("codes", "gap_codes", "time", "visit", "steps_left", "time_left")
-        return PatientBatch(**(part | {name: part[name][:, :longest] for name in padded}))
+        return PatientBatch(**(part | {name: part[name][:, :longest] for name in PADDED}))
+
+    def join(self, other: PatientBatch) -> PatientBatch:
+        """The patients of this batch and those of another one after them."""
+        longest = max(self.visit.shape[1], other.visit.shape[1])
+        parts = {field.name: [getattr(self, field.name), getattr(other, field.name)] for field in fields(self)}
+        parts |= {name: [pad_visits(part, longest) for part in parts[name]] for name in PADDED}
+        return PatientBatch(**{name: torch.cat(part) for name, part in parts.items()})
 
     def to(self, device: torch.device) -> PatientBatch:
         """The batch on a device."""
         return PatientBatch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+
+
+def pad_visits(values: Tensor, length: int) -> Tensor:
+    """Values (N, L, ...) with zeros after them, up to ``length`` visits."""
+    missing = values.new_zeros(len(values), length - values.shape[1], *values.shape[2:])
+    return torch.cat([values, missing], 1)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from longsynth.networks.batch import PatientBatch
+from longsynth.networks.batch import PatientBatch, pad_visits
 from longsynth.networks.sequence import N_GAP_FEATURES, N_TIME_FEATURES, SequenceNetwork
 from longsynth.networks.static import StaticNetwork
 
@@ -22,8 +22,17 @@ class PatientFeatures:
     weight: Tensor
 
     def take(self, rows: Tensor) -> PatientFeatures:
-        """The features of some patients."""
-        return PatientFeatures(self.static[rows], self.visits[rows], self.weight[rows])
+        """The features of some patients, padded no further than they need."""
+        weight = self.weight[rows]
+        longest = max(int(weight.sum(1).max()), 1) if len(weight) else 1
+        return PatientFeatures(self.static[rows], self.visits[rows, :longest], weight[:, :longest])
+
+    def join(self, other: PatientFeatures) -> PatientFeatures:
+        """The features of these patients and those of others after them."""
+        longest = max(self.weight.shape[1], other.weight.shape[1])
+        visits = [pad_visits(part, longest) for part in (self.visits, other.visits)]
+        weight = [pad_visits(part, longest) for part in (self.weight, other.weight)]
+        return PatientFeatures(torch.cat([self.static, other.static]), torch.cat(visits), torch.cat(weight))
 
 
 def patient_features(
@@ -85,27 +94,22 @@ class Critic(nn.Module):
         return self.score(together).squeeze(-1)
 
 
-def gradient_penalty(critic: Critic, real: PatientFeatures, fake: PatientFeatures, mix: Tensor) -> Tensor:
-    """Mean squared distance from 1 of the critic's gradient norm, between real and fake patients of equal number.
+def gradient_penalty(critic: Critic, both: PatientFeatures, mix: Tensor) -> Tensor:
+    """Mean squared distance from 1 of the critic's gradient norm, between N real patients and N fake ones after them.
 
     Gulrajani et al. 2017 (arXiv:1704.00028); ``mix`` (N,) in [0, 1] places the points between the pairs.
     """
-    length = max(real.visits.shape[1], fake.visits.shape[1])
-    a, b = _pad(real, length), _pad(fake, length)
-    share = mix.unsqueeze(-1)
-    static = (a.static * share + b.static * (1 - share)).requires_grad_()
-    visits = (a.visits * share.unsqueeze(-1) + b.visits * (1 - share.unsqueeze(-1))).requires_grad_()
-    weight = a.weight * share + b.weight * (1 - share)
-    scores = critic(PatientFeatures(static, visits, weight)).sum()
+
+    def between(values: Tensor) -> Tensor:
+        real, fake = values.chunk(2)
+        share = mix.view(-1, *[1] * (values.dim() - 1))
+        return real * share + fake * (1 - share)
+
+    static, visits = (between(values).requires_grad_() for values in (both.static, both.visits))
+    scores = critic(PatientFeatures(static, visits, between(both.weight))).sum()
     by_static, by_visits = torch.autograd.grad(scores, [static, visits], create_graph=True, allow_unused=True)
     squared = torch.zeros_like(mix)
     for gradient in (by_static, by_visits):
         if gradient is not None:
             squared = squared + gradient.flatten(1).square().sum(1)
     return ((squared + 1e-12).sqrt() - 1).square().mean()
-
-
-def _pad(patients: PatientFeatures, length: int) -> PatientFeatures:
-    missing = length - patients.visits.shape[1]
-    visits = functional.pad(patients.visits, (0, 0, 0, missing))
-    return PatientFeatures(patients.static, visits, functional.pad(patients.weight, (0, missing)))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -134,8 +135,10 @@ class RoundsModule(pl.LightningModule):
         rows = rng.choice(member.critic_rows, size, replace=False)
         real = patient_features(member.static, member.sequence, member.real(rows))
         some = fake.take(torch.from_numpy(rng.choice(len(fake.weight), size, replace=False)))
-        loss = functional.softplus(-critic(real)).mean() + functional.softplus(critic(some)).mean()
-        loss = loss + _PENALTY * gradient_penalty(critic, real, some, torch.rand(size))
+        both = real.join(some)
+        for_real, for_fake = critic(both).chunk(2)
+        loss = functional.softplus(-for_real).mean() + functional.softplus(for_fake).mean()
+        loss = loss + _PENALTY * gradient_penalty(critic, both, torch.rand(size))
         optimizer.zero_grad()
         self.manual_backward(loss)
         optimizer.step()
@@ -145,14 +148,17 @@ class RoundsModule(pl.LightningModule):
     ) -> None:
         member, size = self.generators[number], self.plan.batch_size
         networks = self.networks[number].train()
-        loss = torch.zeros(())
+        batches, shares = [], []
         if self.anchor:
             rows = rng.choice(member.rows, min(size, len(member.rows)), replace=False)
-            loss = loss - self.anchor * self._log_prob(networks, member.real(rows)).mean()
+            batches.append(member.real(rows))
+            shares.append(torch.full((len(rows),), self.anchor / len(rows)))
         if drawn is not None:
             chosen = torch.from_numpy(rng.choice(len(drawn), min(size, len(drawn)), replace=False))
-            log_prob = self._log_prob(networks, drawn.take(chosen))
-            loss = loss - self.plan.weight * (weights[chosen] * log_prob).mean()
+            batches.append(drawn.take(chosen))
+            shares.append(self.plan.weight * weights[chosen] / len(chosen))
+        log_prob = self._log_prob(networks, reduce(PatientBatch.join, batches))
+        loss = -(torch.cat(shares) * log_prob).sum()
         optimizer.zero_grad()
         self.manual_backward(loss / self.loss_scale)
         torch.nn.utils.clip_grad_norm_(networks.parameters(), 50.0)

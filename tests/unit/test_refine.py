@@ -7,7 +7,6 @@ from quick import make_quick
 import longsynth as ls
 from longsynth.exceptions import NotComputableError
 from longsynth.generators import refine
-from longsynth.generators.held_out import HeldOutScore
 
 torch.set_num_threads(1)
 
@@ -17,11 +16,12 @@ def train():
     return ls.simulate_cohort(50, seed=0)
 
 
-def fit_with_scores(train, monkeypatch, refined, control):
-    """Fit while ``score_held_out`` returns these scores; the refined model is scored first."""
+def fit_with_scores(train, monkeypatch, refined, control, membership):
+    """Fit while held-out patients say this of the refined model, which is judged first, and of its control."""
     make_quick(monkeypatch)
-    scores = iter([refined, control])
-    monkeypatch.setattr(refine, "score_held_out", lambda *_: next(scores))
+    detections = iter([refined, control])
+    monkeypatch.setattr(refine, "detect_held_out", lambda *_: next(detections))
+    monkeypatch.setattr(refine, "membership_held_out", lambda *_: membership)
     hybrid = ls.Synthesizer(0, "hybrid", accelerator="cpu").fit(train)
     plain = ls.Synthesizer(0, "likelihood", accelerator="cpu").fit(train)
     same = all(
@@ -44,10 +44,10 @@ def fit_with_scores(train, monkeypatch, refined, control):
     ],
 )
 def test_gain_noise_and_membership_decide(train, monkeypatch, refined, membership, control, kept):
-    scores = HeldOutScore(refined, membership), HeldOutScore(control, 0.5)
-    record, same = fit_with_scores(train, monkeypatch, *scores)
+    record, same = fit_with_scores(train, monkeypatch, refined, control, membership)
     assert record["kept"] is kept
     assert record["gain"] == pytest.approx(sum(control) / 3 - sum(refined) / 3)
+    assert record["membership"] == (membership if record["gain"] > record["standard_error"] else None)
     assert same is not kept
 
 
@@ -57,7 +57,7 @@ def test_what_cannot_be_judged_is_not_kept(train, monkeypatch):
     def fail(*_):
         raise NotComputableError("too few patients")
 
-    monkeypatch.setattr(refine, "score_held_out", fail)
+    monkeypatch.setattr(refine, "detect_held_out", fail)
     record = ls.Synthesizer(0, "hybrid", accelerator="cpu").fit(train).training_record["refinement"]
     assert record["kept"] is False
     assert "too few" in record["reason"]
