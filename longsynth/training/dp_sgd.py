@@ -70,7 +70,7 @@ class PrivateTraining(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Adam: what it makes of a noisy sum is free."""
-        return torch.optim.Adam(self.network.parameters(), self.plan.learning_rate)
+        return torch.optim.Adam(self.network.parameters(), self.plan.learning_rate(self.noise_multiplier))
 
     def training_step(self, *_: Any) -> None:
         """One noisy sum and one step. Every process draws its part of one sample; the first one draws the noise."""

@@ -9,7 +9,8 @@ _SIZES_SHARE = 0.05
 _MARGINS_SHARES = (0.05, 0.8)
 _MARGIN_PRECISION = 150
 _SAMPLE_RATE, _LEAST_BATCH, _MOST_BATCH = 0.05, 64, 1024
-_FULL_UNITS = 3000
+_UNITS, _FULL_UNITS = 32, 1500
+_LEARNING_RATE, _USUAL_NOISE = 0.004, 0.02
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,13 @@ class PrivatePlan:
     sample_rate: float
     expected_batch: float
     n_steps: int
-    learning_rate: float
     max_grad_norm: float
     average_decay: float
+
+    def learning_rate(self, noise_multiplier: float) -> float:
+        """Learning rate: the higher the less noise there is in a step, a fourth root that sweeps suggest."""
+        noise = max(noise_multiplier / self.expected_batch, 1e-5)
+        return float(_LEARNING_RATE * (_USUAL_NOISE / noise) ** 0.25)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain JSON values."""
@@ -60,11 +65,10 @@ def private_plan(n_patients: float) -> PrivatePlan:
     batch = min(max(_SAMPLE_RATE * n_patients, _LEAST_BATCH), _MOST_BATCH)
     sample_rate = min(batch / n_patients, 0.5)
     return PrivatePlan(
-        n_units=32 if n_patients >= _FULL_UNITS else 1,
+        n_units=_UNITS if n_patients >= _FULL_UNITS else 1,
         sample_rate=sample_rate,
         expected_batch=sample_rate * n_patients,
         n_steps=300,
-        learning_rate=0.02,
         max_grad_norm=20.0,
         average_decay=0.98,
     )
