@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -64,6 +64,11 @@ class PatientBatch:
         parts = {field.name: [getattr(self, field.name), getattr(other, field.name)] for field in fields(self)}
         parts |= {name: [pad_visits(part, longest) for part in parts[name]] for name in PADDED}
         return PatientBatch(**{name: torch.cat(part) for name, part in parts.items()})
+
+    def with_place(self) -> PatientBatch:
+        """The batch with room for one visit at least."""
+        length = max(self.visit.shape[1], 1)
+        return replace(self, **{name: pad_visits(getattr(self, name), length) for name in PADDED})
 
     def to(self, device: torch.device) -> PatientBatch:
         """The batch on a device."""

@@ -57,6 +57,7 @@ def rows_of(network: SequenceNetwork | None, batch: PatientBatch, cut: Tensor) -
         return PatientRows(
             batch.static_codes, empty, empty, none, none.bool(), none.bool(), none, none, empty, none.bool()
         )
+    batch = batch.with_place()
     context, gap_context = network.contexts(batch)
     outcome, gap, asked = network.outcomes(batch)
     last = torch.arange(batch.visit.shape[1]) == batch.visit.sum(1, keepdim=True) - 1
