@@ -10,12 +10,12 @@ import torch
 from hypothesis import strategies as st
 
 from longsynth.cohort.cohort import Cohort
-from longsynth.encoding.cohort_encoder import CohortEncoder
 from longsynth.encoding.private import (
+    PrivateMargins,
     Sizes,
     cell_encoder,
     cell_sums,
-    private_encoder,
+    read_margins,
     truncate,
 )
 from longsynth.generators import private_fit
@@ -120,12 +120,12 @@ def without(cohort: Cohort, row: int) -> Cohort:
     return cohort.select(ids[:row] + ids[row + 1 :])
 
 
-def encoder_of(cohort: Cohort, sizes: Sizes, sd: float = 0.0) -> tuple[CohortEncoder, tuple[float, float, float]]:
-    """The encoder that a fit with noise of this size would read off the cohort."""
+def margins_of(cohort: Cohort, sizes: Sizes, sd: float = 0.0) -> PrivateMargins:
+    """The margins that a fit with noise of this size would read off the cohort."""
     cells = cell_encoder(cohort, sizes)
     sums = cell_sums(cells, cells.transform(cohort), sizes.max_visits)
     noisy = sums + sd * np.random.default_rng(0).normal(size=len(sums))
-    return private_encoder(cells, noisy, max(sd, 0.01), sizes.n_patients)
+    return read_margins(cells, noisy, max(sd, 0.01), sizes.n_patients)
 
 
 def plan_of(**changes: Any) -> PrivatePlan:
@@ -135,8 +135,8 @@ def plan_of(**changes: Any) -> PrivatePlan:
 
 def model_of(cohort: Cohort, sizes: Sizes, plan: PrivatePlan) -> Model:
     """An untrained model at the cohort's margins."""
-    encoder, shares = encoder_of(cohort, sizes)
-    return Model(encoder, private_fit._architecture(plan, shares, sizes), seed=0)
+    margins = margins_of(cohort, sizes)
+    return Model(margins.encoder, private_fit._architecture(plan, margins, sizes), seed=0)
 
 
 def joint(model: Model) -> JointNetwork:
@@ -160,7 +160,6 @@ def training_of(
     training = PrivateTraining(joint(model), encoded, cut, model.encoder.time_scale, plan, noise, randomness)
     training._trainer = (beside or Processes(1)).trainer(rank)
     training.optimizers = lambda: SimpleNamespace(step=lambda: None)
-    training._move_average = lambda *_: None
     return training
 
 

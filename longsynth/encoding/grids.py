@@ -81,10 +81,9 @@ def merge_cells(cells: NumericCodec, counts: np.ndarray, sd: float, n_bins: int,
     cumulative = np.append(0.0, np.cumsum(masses) / masses.sum())
     cumulative[-1] = 1.0
     step = 10.0 ** -(cells.decimals or 0)
-    half = np.where(
-        cells.knots[:, 0] == cells.knots[:, -1], 0.0, step / 2
-    )  # a class of many values reaches half a step
-    first, last = (cells.knots[:, 0] + half)[starts], (cells.knots[:, -1] - half)[stops - 1]  # beyond its outermost
+    low, high = cells.knots[:, 0], cells.knots[:, -1]
+    half = np.where(low == high, 0.0, step / 2)  # a cell of many values reaches half a step beyond its outermost
+    first, last = (low + half)[starts], (high - half)[stops - 1]
     missing = _missing_share(counts[-1], masses.sum(), sd) if can_be_missing else 0.0
     return NumericCodec(cumulative, _knots(first, last, step), missing, cells.decimals, cells.bounds, cells.scale)
 
@@ -109,6 +108,31 @@ def _classes(cells: NumericCodec, counts: np.ndarray, sd: float, n_bins: int) ->
         groups = finer
     starts, masses = zip(*sorted(found), strict=True)
     return np.array(starts), np.maximum(masses, _LEAST_SHARE * total)
+
+
+def shares_of_part(cells: NumericCodec, all_counts: np.ndarray, part: np.ndarray, sd: float, n_bins: int) -> np.ndarray:
+    """Return the shares (n_classes,) of the classes of :func:`merge_cells` in a part of the values.
+
+    Parameters
+    ----------
+    cells, n_bins
+        As in :func:`merge_cells`.
+    all_counts, part : ndarray
+        Noisy :func:`group_counts` of all values, as given to :func:`merge_cells`, and of the part.
+    sd : float
+        Standard deviation of the noise of ``all_counts``.
+    """
+    starts, _ = _classes(cells, all_counts[:-1], sd, n_bins)
+    stops = np.append(starts[1:], cells.n_classes)
+    masses, rest = np.zeros(len(starts)), part[:-1]
+    for size in group_sizes(cells):  # coarse groups first: a class keeps the count of the finest that is as long as it
+        n_groups = -(-cells.n_classes // size)
+        covers = (starts % size == 0) & (stops == np.minimum(starts + size, cells.n_classes))
+        masses[covers] = rest[starts[covers] // size]
+        rest = rest[n_groups:]
+    total = max(float(masses.sum()), 1e-9)
+    masses = np.maximum(_on_simplex(masses, total), _LEAST_SHARE * total)
+    return np.asarray(masses / masses.sum())
 
 
 def _grouped(counts: np.ndarray, size: int) -> np.ndarray:

@@ -22,7 +22,15 @@ from longsynth.encoding.cohort_encoder import (
     to_number,
 )
 from longsynth.encoding.encoded import EncodedCohort
-from longsynth.encoding.grids import group_counts, group_sizes, level_cells, merge_cells, numeric_cells, weigh_levels
+from longsynth.encoding.grids import (
+    group_counts,
+    group_sizes,
+    level_cells,
+    merge_cells,
+    numeric_cells,
+    shares_of_part,
+    weigh_levels,
+)
 from longsynth.encoding.levels import LevelCodec
 from longsynth.encoding.numeric import NumericCodec
 from longsynth.encoding.visit_times import TimeScale
@@ -167,9 +175,9 @@ def truncate(encoded: EncodedCohort, max_visits: int) -> tuple[EncodedCohort, np
 def cell_sums(cells: CohortEncoder, encoded: EncodedCohort, max_visits: int) -> np.ndarray:
     """Sums of the second release: of each item the patients, or visits, by cell, the one of missing values last.
 
-    Numeric items are counted by cell and by groups of cells. In each count a patient adds 1 to one cell of an item with
-    one value a patient, and at most ``max_visits`` times ``1 / max_visits`` to cells of an item with one value a visit:
-    a vector of length :func:`cell_sensitivity`.
+    Numeric items are counted by cell and by groups of cells, durations also by event type. In each count a patient adds
+    1 to one cell of an item with one value a patient, and at most ``max_visits`` times ``1 / max_visits`` to cells of
+    an item with one value a visit: a vector of length :func:`cell_sensitivity`.
 
     Parameters
     ----------
@@ -182,6 +190,13 @@ def cell_sums(cells: CohortEncoder, encoded: EncodedCohort, max_visits: int) -> 
     """
     encoded, cut = truncate(encoded, max_visits)
     sums = [_count(item.codec, encoded.static_codes[:, i]) for i, item in enumerate(cells.static_items)]
+    event, duration = _place_of(cells, "event"), _place_of(cells, "duration")
+    if event is not None and duration is not None:
+        types, codes = encoded.static_codes[:, event], encoded.static_codes[:, duration]
+        n_types = cells.static_items[event].codec.n_classes
+        sums[duration] = np.concatenate(
+            [_count(cells.static_items[duration].codec, codes[types == one]) for one in range(n_types)]
+        )
     of_visits = [_count(item.codec, encoded.codes[:, i]) for i, item in enumerate(cells.channel_items)]
     if cells.gap is not None:
         of_visits.append(_count(cells.gap, encoded.gap_codes[encoded.gap_codes >= 0]))
@@ -200,16 +215,37 @@ def cell_sensitivity(cells: CohortEncoder) -> float:
     return float(np.sqrt(n_counts + (cells.gap is not None)))
 
 
+def _place_of(cells: CohortEncoder, role: str) -> int | None:
+    return next((place for place, item in enumerate(cells.static_items) if item.role == role), None)
+
+
 def _count(codec: NumericCodec | LevelCodec, codes: np.ndarray) -> np.ndarray:
     if isinstance(codec, NumericCodec):
         return group_counts(codec, codes)
     return np.bincount(codes.astype(np.int64), minlength=codec.n_classes + 1).astype(float)
 
 
-def private_encoder(
-    cells: CohortEncoder, noisy: np.ndarray, sd: float, n_patients: float
-) -> tuple[CohortEncoder, tuple[float, float, float]]:
-    """Return the encoder that noisy sums of the second release give.
+@dataclass(frozen=True)
+class PrivateMargins:
+    """What the second release says.
+
+    Attributes
+    ----------
+    encoder : CohortEncoder
+        With classes as fine as the noise allows.
+    outcome_shares : tuple of three floats
+        Shares of a further visit, a last visit at the end of follow-up, and no further visit.
+    duration_given_event : tuple of tuples of float
+        Shares of the classes of the duration, by class of the event; empty without a terminal event.
+    """
+
+    encoder: CohortEncoder
+    outcome_shares: tuple[float, float, float] = (1.0, 0.0, 0.0)
+    duration_given_event: tuple[tuple[float, ...], ...] = ()
+
+
+def read_margins(cells: CohortEncoder, noisy: np.ndarray, sd: float, n_patients: float) -> PrivateMargins:
+    """Read the encoder, and where the network starts, off the noisy sums of the second release.
 
     Parameters
     ----------
@@ -221,41 +257,57 @@ def private_encoder(
         Standard deviation of the noise.
     n_patients : float
         Noisy number of patients.
-
-    Returns
-    -------
-    CohortEncoder
-        With classes as fine as the noise allows.
-    tuple of three floats
-        Shares of a further visit, a last visit at the end of follow-up, and no further visit.
     """
     n_bins = _MANY_BINS if n_patients >= _MANY_PATIENTS else _FEW_BINS
-    rest = noisy
-
-    def read(codec: Any, can_be_missing: bool) -> Any:
-        nonlocal rest
-        n_counts = len(_count(codec, np.zeros(0)))
-        counts, rest = rest[:n_counts], rest[n_counts:]
-        if isinstance(codec, LevelCodec):
-            return weigh_levels(codec, counts, sd, can_be_missing)
-        return merge_cells(codec, counts, sd, n_bins, can_be_missing)
-
+    counts = _Reader(noisy, sd, n_bins)
     encoder = CohortEncoder(n_bins)
     encoder.schema, encoder.is_private = cells.schema, True
-    always = ("event", "duration")
-    encoder.static_items = [replace(i, codec=read(i.codec, i.role not in always)) for i in cells.static_items]
-    encoder.channel_items = [replace(item, codec=read(item.codec, True)) for item in cells.channel_items]
+    encoder.static_items = []
+    by_event: tuple[tuple[float, ...], ...] = ()
+    for item in cells.static_items:
+        if item.role == "duration":
+            codec, by_event = counts.durations(item.codec, encoder.static_items[-1].codec.n_classes)
+        else:
+            codec = counts.codec(item.codec, can_be_missing=item.role != "event")
+        encoder.static_items.append(replace(item, codec=codec))
+    encoder.channel_items = [replace(item, codec=counts.codec(item.codec)) for item in cells.channel_items]
     encoder.gap = encoder.time_scale = None
     if cells.gap is None or cells.time_scale is None:
-        return encoder, (1.0, 0.0, 0.0)
-    encoder.gap, encoder.time_dtype = read(cells.gap, False), cells.time_dtype
-    outcomes = np.maximum(rest, [sd, 0.0, sd]) / np.maximum(rest, [sd, 0.0, sd]).sum()
+        return PrivateMargins(encoder, duration_given_event=by_event)
+    encoder.gap, encoder.time_dtype = counts.codec(cells.gap, can_be_missing=False), cells.time_dtype
+    going, ends, stops = np.maximum(counts.rest, [sd, 0.0, sd])
     by_role = {item.role: item.codec for item in encoder.static_items}
-    old = cells.time_scale
-    ends = _median(by_role["duration"]) if "duration" in by_role else _median(by_role["span"]) * old.step
-    may_end = old.ends_at_visits and bool(outcomes[1] > _LEAST_END_SHARE and rest[1] > 3 * sd)
-    encoder.time_scale = TimeScale(old.step, old.decimals, ends, _median(encoder.gap) * old.step, may_end)
-    return encoder, (float(outcomes[0]), float(outcomes[1]), float(outcomes[2]))
+    old, total = cells.time_scale, going + ends + stops
+    typical = _median(by_role["duration"]) if "duration" in by_role else _median(by_role["span"]) * old.step
+    may_end = old.ends_at_visits and bool(ends > max(_LEAST_END_SHARE * total, 3 * sd))
+    encoder.time_scale = TimeScale(old.step, old.decimals, typical, _median(encoder.gap) * old.step, may_end)
+    return PrivateMargins(encoder, (going / total, ends / total, stops / total), by_event)
+
+
+class _Reader:
+    """Reads the noisy sums from front to back, item by item."""
+
+    def __init__(self, noisy: np.ndarray, sd: float, n_bins: int) -> None:
+        self.rest, self.sd, self.n_bins = noisy, sd, n_bins
+
+    def _next(self, codec: Any) -> np.ndarray:
+        n_counts = len(_count(codec, np.zeros(0)))
+        counts, self.rest = self.rest[:n_counts], self.rest[n_counts:]
+        return counts
+
+    def codec(self, cells: Any, can_be_missing: bool = True) -> Any:
+        """The codec of one item."""
+        if isinstance(cells, LevelCodec):
+            return weigh_levels(cells, self._next(cells), self.sd, can_be_missing)
+        return merge_cells(cells, self._next(cells), self.sd, self.n_bins, can_be_missing)
+
+    def durations(self, cells: Any, n_types: int) -> tuple[NumericCodec, tuple[tuple[float, ...], ...]]:
+        """The codec of the duration, and the shares of its classes by event type."""
+        parts = [self._next(cells) for _ in range(n_types)]
+        together, sd = np.sum(parts, axis=0), self.sd * np.sqrt(n_types)
+        codec = merge_cells(cells, together, sd, self.n_bins, can_be_missing=False)
+        shares = (shares_of_part(cells, together, part, sd, self.n_bins) for part in parts)
+        return codec, tuple(tuple(share.tolist()) for share in shares)
 
 
 def _median(codec: Any) -> float:

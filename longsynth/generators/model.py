@@ -18,6 +18,7 @@ from longsynth.generators.specs import item_spec, limits_of, time_settings
 from longsynth.networks.rollout import Visits, allowed_codes, rollout
 from longsynth.networks.sequence import MEMORYLESS, SequenceNetwork, SequenceSize
 from longsynth.networks.static import StaticNetwork
+from longsynth.networks.tilted_head import Given
 from longsynth.seeding import child_seed, stream
 
 CHUNK = 4000
@@ -43,6 +44,8 @@ class Architecture:
         As in :class:`~longsynth.networks.times.TimeSettings`.
     max_visits : int
         No synthetic record gets longer.
+    duration_given_event : tuple of tuples of float
+        After a private fit: where the duration starts, as shares of its classes by class of the event.
     """
 
     n_members: int
@@ -52,6 +55,7 @@ class Architecture:
     outcome_shares: tuple[float, float, float]
     usual_steps: tuple[float, ...]
     max_visits: int
+    duration_given_event: tuple[tuple[float, ...], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
@@ -63,6 +67,7 @@ class Architecture:
         shares = state["outcome_shares"]
         fixed = {"size": SequenceSize(**state["size"]), "outcome_shares": (shares[0], shares[1], shares[2])}
         fixed["usual_steps"] = tuple(state["usual_steps"])
+        fixed["duration_given_event"] = tuple(map(tuple, state.get("duration_given_event", ())))
         return cls(**(state | fixed))
 
 
@@ -93,8 +98,8 @@ class Model:
             for _ in range(architecture.n_members):
                 if static_specs:
                     units, dropout = architecture.static_units, architecture.size.dropout
-                    tilted = architecture.backbone == MEMORYLESS
-                    self.static.append(StaticNetwork(static_specs, units, dropout, tilted=tilted))
+                    tilted, given = architecture.backbone == MEMORYLESS, _duration_given_event(encoder, architecture)
+                    self.static.append(StaticNetwork(static_specs, units, dropout, tilted=tilted, given=given))
                 if encoder.time_scale is not None:
                     times = time_settings(encoder, architecture.outcome_shares, architecture.usual_steps)
                     network = SequenceNetwork(
@@ -234,3 +239,10 @@ class Model:
             self.architecture.max_visits,
             generator,
         )
+
+
+def _duration_given_event(encoder: CohortEncoder, architecture: Architecture) -> Given | None:
+    if not architecture.duration_given_event:
+        return None
+    roles = [item.role for item in encoder.static_items]
+    return Given(roles.index("duration"), roles.index("event"), architecture.duration_given_event)

@@ -16,15 +16,15 @@ import numpy as np
 
 from longsynth.budget import PrivacyLedger, Spend
 from longsynth.cohort.cohort import Cohort
-from longsynth.encoding.cohort_encoder import CohortEncoder
 from longsynth.encoding.declared import check_declared
 from longsynth.encoding.private import (
     SIZE_SENSITIVITY,
+    PrivateMargins,
     Sizes,
     cell_encoder,
     cell_sensitivity,
     cell_sums,
-    private_encoder,
+    read_margins,
     read_sizes,
     size_sums,
     truncate,
@@ -33,14 +33,18 @@ from longsynth.exceptions import ConfigError, PrivacyError
 from longsynth.generators.calibration import N_OWN_PATIENTS, fit_calibration
 from longsynth.generators.folder import check_folder
 from longsynth.generators.model import Architecture, Model
+from longsynth.generators.raking import rake
 from longsynth.generators.settings import FitSettings
+from longsynth.networks.batch import PatientBatch
 from longsynth.networks.rows import JointNetwork
 from longsynth.networks.sequence import MEMORYLESS, SequenceSize
 from longsynth.seeding import child_seed
 from longsynth.training.accounting import Event, epsilon_of, noise_for
+from longsynth.training.batches import make_batch
 from longsynth.training.dp_sgd import STEPS_AN_EPOCH, PrivateTraining
 from longsynth.training.noise import SecretRandomness
 from longsynth.training.private_plan import PrivatePlan, margins_noise, private_plan, sizes_noise
+from longsynth.training.private_rounds import CRITIC_STEPS, PrivateRounds
 from longsynth.training.trainer import is_main_process, quiet_training, run_stage
 
 PUBLIC = (
@@ -49,6 +53,7 @@ PUBLIC = (
     "objective, network sizes and all settings: by rule from epsilon, delta and the noisy number of patients",
 )
 RELEASES = "private.json"
+PRECISE_MARGINS = 50
 _MOST_WAIT_SECONDS = 600
 
 
@@ -92,39 +97,59 @@ def fit_private(
     started = time.perf_counter()
     check_declared(train.schema)
     releases = _releases(train, ledger, settings, randomness)
-    sizes, encoder, shares = _read_releases(train, releases)
+    sizes, margins = _read_releases(train, releases)
+    encoder = margins.encoder
     plan = private_plan(sizes.n_patients)
-    noise = _charge_training(ledger, plan)
-    model = Model(encoder, _architecture(plan, shares, sizes), settings.seed)
+    noise = _charge_training(ledger, plan, "the critic" if settings.objective == "adversarial" else "the network")
+    model = Model(encoder, _architecture(plan, margins, sizes), settings.seed)
     network = JointNetwork(model.static[0] if model.static else None, model.sequence[0] if model.sequence else None)
     encoded, cut = truncate(encoder.transform(train), sizes.max_visits)
-    check_folder(encoded, settings, {"plan": plan.to_json(), "noise_multiplier": noise})
+    check_folder(encoded, settings, {"plan": plan.to_json(), "objective": settings.objective})
     with quiet_training(child_seed(settings.seed, "private")):
-        training = PrivateTraining(network, encoded, cut, encoder.time_scale, plan, noise, randomness)
-        run_stage(
-            training,
-            None,
-            settings.folder / "private",
-            settings.hardware,
-            max_epochs=plan.n_steps // STEPS_AN_EPOCH,
-            patience=None,
-            progress=settings.progress,
-            resume=settings.resume,
-        )
-    network.load_state_dict(training.average.state_dict())
+        told = (encoded, cut, encoder.time_scale, plan, noise, randomness)
+        _train(model, network, settings, told)
+    if sizes.n_patients > PRECISE_MARGINS * _sd(ledger.spends[1]):
+        rake(model, margins, settings.seed)
     own = model.sample(N_OWN_PATIENTS, child_seed(settings.seed, "calibration"))
     model.calibration = fit_calibration(encoder, own)
     record = {"n_patients_noisy": round(sizes.n_patients, 1), "max_visits": sizes.max_visits, "plan": plan.to_json()}
-    return model, {"objective": "likelihood", "private": record | {"seconds": round(time.perf_counter() - started, 1)}}
+    objective = "adversarial" if settings.objective == "adversarial" else "likelihood"
+    return model, {"objective": objective, "private": record | {"seconds": round(time.perf_counter() - started, 1)}}
 
 
-def _read_releases(train: Cohort, releases: _Releases) -> tuple[Sizes, CohortEncoder, tuple[float, float, float]]:
+def _train(model: Model, network: JointNetwork, settings: FitSettings, told: tuple[Any, ...]) -> None:
+    """Train the model's networks in place; ``told`` is what a :class:`PrivateModule` is told."""
+    n_steps = told[3].n_steps
+    training: PrivateTraining | PrivateRounds
+    if settings.objective == "adversarial":
+        scale = model.encoder.time_scale
+
+        def draw(n: int, seed: int) -> PatientBatch:
+            return make_batch(model.sample(n, seed), scale, np.arange(n))
+
+        training, n_epochs = PrivateRounds(network, draw, settings.seed, *told), n_steps // CRITIC_STEPS
+    else:
+        training, n_epochs = PrivateTraining(network, *told), n_steps // STEPS_AN_EPOCH
+    run_stage(
+        training,
+        None,
+        settings.folder / "private",
+        settings.hardware,
+        max_epochs=n_epochs,
+        patience=None,
+        progress=settings.progress,
+        resume=settings.resume,
+    )
+    if isinstance(training, PrivateTraining):
+        network.load_state_dict(training.average.state_dict())
+
+
+def _read_releases(train: Cohort, releases: _Releases) -> tuple[Sizes, PrivateMargins]:
     """Everything that follows from the releases without the patients; of ``train`` only schema and types are read."""
     ledger = releases.ledger
     sizes = read_sizes(releases.sizes, _sd(ledger.spends[0]), train.schema, ledger.budget.max_visits)
     cells = cell_encoder(train, sizes)
-    encoder, shares = private_encoder(cells, releases.cells, _sd(ledger.spends[1]), sizes.n_patients)
-    return sizes, encoder, shares
+    return sizes, read_margins(cells, releases.cells, _sd(ledger.spends[1]), sizes.n_patients)
 
 
 def _releases(train: Cohort, ledger: PrivacyLedger, settings: FitSettings, randomness: SecretRandomness) -> _Releases:
@@ -196,7 +221,7 @@ def _events(ledger: PrivacyLedger) -> list[Event]:
     return [(spend.noise_multiplier, spend.sample_rate, spend.n_steps) for spend in ledger.spends]
 
 
-def _charge_training(ledger: PrivacyLedger, plan: PrivatePlan) -> float:
+def _charge_training(ledger: PrivacyLedger, plan: PrivatePlan, whose: str) -> float:
     """Spend the rest of the budget on the training; returns its noise multiplier."""
     budget, before = ledger.budget, _events(ledger)
     delta = budget.allowed_delta
@@ -205,7 +230,7 @@ def _charge_training(ledger: PrivacyLedger, plan: PrivatePlan) -> float:
         return [*before, (noise, plan.sample_rate, plan.n_steps)]
 
     noise = noise_for(budget.epsilon, delta, events)
-    what, epsilon = "gradients of whole records", epsilon_of(events(noise), delta)
+    what, epsilon = f"gradients of {whose} on whole records", epsilon_of(events(noise), delta)
     clip, rate = plan.max_grad_norm, plan.sample_rate
     ledger.add(Spend(what, "subsampled Gaussian", clip, noise, rate, plan.n_steps, epsilon))
     return noise
@@ -220,13 +245,14 @@ def _check_delta(ledger: PrivacyLedger, sizes: Sizes) -> None:
         )
 
 
-def _architecture(plan: PrivatePlan, shares: tuple[float, float, float], sizes: Sizes) -> Architecture:
+def _architecture(plan: PrivatePlan, margins: PrivateMargins, sizes: Sizes) -> Architecture:
     return Architecture(
         n_members=1,
         static_units=1,
         size=SequenceSize(0, plan.n_units, 0.0, True),
         backbone=MEMORYLESS,
-        outcome_shares=shares,
+        outcome_shares=margins.outcome_shares,
         usual_steps=(0.0,),
         max_visits=sizes.max_visits,
+        duration_given_event=margins.duration_given_event,
     )

@@ -94,6 +94,34 @@ class Critic(nn.Module):
         return self.score(together).squeeze(-1)
 
 
+class PooledCritic(nn.Module):
+    """Score of a whole patient without recurrence, so that each patient can have a gradient of its own.
+
+    A layer reads each visit with its change from the one before; the mean over visits joins the mean and spread of the
+    visits, the static features and the number of visits. Parameters as in :class:`Critic`.
+    """
+
+    def __init__(self, static_size: int, visit_size: int, n_units: int = 32) -> None:
+        super().__init__()
+        self.visit = nn.Linear(2 * visit_size + static_size, n_units)
+        self.score = nn.Sequential(
+            nn.Linear(n_units + 2 * visit_size + static_size + 1, n_units), nn.LeakyReLU(0.2), nn.Linear(n_units, 1)
+        )
+
+    def forward(self, patients: PatientFeatures) -> Tensor:
+        """Scores (N,)."""
+        visits, weight = patients.visits, patients.weight.unsqueeze(-1)
+        changes = torch.diff(visits, dim=1, prepend=visits[:, :1]) * weight
+        along = patients.static.unsqueeze(1).expand(-1, visits.shape[1], -1)
+        read = functional.leaky_relu(self.visit(torch.cat([visits, changes, along], -1)), 0.2)
+        count = weight.sum(1).clamp(min=1)
+        mean = (visits * weight).sum(1) / count
+        spread = (((visits - mean.unsqueeze(1)) ** 2 * weight).sum(1) / count + 1e-4).sqrt()
+        pooled = (read * weight).sum(1) / count
+        together = torch.cat([pooled, mean, spread, patients.static, torch.log1p(weight.sum(1))], -1)
+        return self.score(together).squeeze(-1)
+
+
 def gradient_penalty(critic: Critic, both: PatientFeatures, mix: Tensor) -> Tensor:
     """Mean squared distance from 1 of the critic's gradient norm, between N real patients and N fake ones after them.
 

@@ -91,6 +91,11 @@ class JointNetwork(nn.Module):
         super().__init__()
         self.static, self.sequence = static, sequence
 
+    @property
+    def n_static(self) -> int:
+        """Number of parameters of the static network, which come first."""
+        return 0 if self.static is None else sum(parameter.numel() for parameter in self.static.parameters())
+
     def forward(self, rows: dict[str, Tensor]) -> Tensor:
         """Log-probability, a scalar, of one patient, whose rows have no patient dimension."""
         total = torch.zeros(())

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from longsynth.networks.batch import PatientBatch
 from longsynth.networks.items import ItemSpec
 from longsynth.networks.masked_head import CodeRange, MaskedHead
-from longsynth.networks.tilted_head import TiltedHead
+from longsynth.networks.tilted_head import Given, TiltedHead
 
 
 class StaticNetwork(nn.Module):
@@ -27,11 +27,21 @@ class StaticNetwork(nn.Module):
         Share of hidden units dropped in training.
     tilted : bool
         Whether the head starts at the margins and has bounded gradients, for training under differential privacy.
+    given : Given or None
+        With a tilted head: an item whose margin is known by the class of an item before it.
     """
 
-    def __init__(self, items: Sequence[ItemSpec], n_units: int, dropout: float, *, tilted: bool = False) -> None:
+    def __init__(
+        self,
+        items: Sequence[ItemSpec],
+        n_units: int,
+        dropout: float,
+        *,
+        tilted: bool = False,
+        given: Given | None = None,
+    ) -> None:
         super().__init__()
-        self.head: Any = TiltedHead(items, 1, 1) if tilted else MaskedHead(items, 1, n_units, dropout)
+        self.head: Any = TiltedHead(items, 1, 1, given) if tilted else MaskedHead(items, 1, n_units, dropout)
 
     def log_prob(self, batch: PatientBatch) -> Tensor:
         """Log-probability (N,) of the static items of a batch."""

@@ -41,7 +41,7 @@ class TiltedGapHead(GapHead):
         self.register_buffer("gap_margins", torch.from_numpy(np.log(shares)).float(), persistent=False)
         self.register_buffer("gap_basis", torch.from_numpy(basis).float(), persistent=False)
         margins = torch.log(torch.tensor(times.outcome_shares) + _LEAST_SHARE)
-        self.register_buffer("outcome_margins", margins, persistent=False)
+        self.register_buffer("outcome_margins", margins)
         n_outputs = 3 + basis.shape[1]
         self.linear = nn.Parameter(torch.zeros(context_size, n_outputs))
         self.inner = nn.Parameter(torch.randn(context_size, n_units) / math.sqrt(context_size))

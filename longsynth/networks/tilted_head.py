@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -42,6 +43,30 @@ def score_basis(edges: np.ndarray) -> np.ndarray:
     return np.stack([score, (score**2 - 1) / math.sqrt(2), *waves, lowest], 1)
 
 
+@dataclass(frozen=True)
+class Given:
+    """The margin of one item by the class of another one that is drawn before it.
+
+    Attributes
+    ----------
+    target, source : int
+        Numbers of the items.
+    shares : tuple of tuples of float
+        Shares of the target's classes, one row a class of the source.
+    """
+
+    target: int
+    source: int
+    shares: tuple[tuple[float, ...], ...]
+
+    def shift(self, margins: np.ndarray) -> np.ndarray:
+        """What is added to the log-margin (K,) of the target, by class of the source and for a missing one."""
+        shift = np.zeros((len(self.shares) + 1, margins.shape[1]))
+        n_classes = len(self.shares[0])
+        shift[:-1, :n_classes] = np.log(np.array(self.shares)) - margins[self.target, :n_classes]
+        return shift
+
+
 class TiltedHead(nn.Module):
     """Distribution of C items given a context and, one after the other, given each other.
 
@@ -53,17 +78,21 @@ class TiltedHead(nn.Module):
         Width of the context.
     n_units : int
         Units of the hidden layer.
+    given : Given or None
+        An item whose margin is known by the class of an item before it.
     """
 
     margins: Tensor
+    given_shift: Tensor
+    given_target: Tensor
     basis: Tensor
     mask: Tensor
     can_be_missing: Tensor
     missing_margin: Tensor
 
-    def __init__(self, items: Sequence[ItemSpec], context_size: int, n_units: int) -> None:
+    def __init__(self, items: Sequence[ItemSpec], context_size: int, n_units: int, given: Given | None = None) -> None:
         super().__init__()
-        self.items = list(items)
+        self.items, self.given = list(items), given
         self.table = ItemTable(items)
         functions = [basis_of(item) for item in items]
         widest = max(item.n_classes for item in items)
@@ -74,11 +103,13 @@ class TiltedHead(nn.Module):
             basis[number, : len(function), : function.shape[1]] = function
             shares = item.shares[:-1] / max(item.shares[:-1].sum(), 1e-12)
             margins[number, : item.n_classes] = np.log(np.maximum(shares, 1e-8))
+        self._buffer("given_shift", np.zeros((1, widest)) if given is None else given.shift(margins), kept=True)
+        self._buffer("given_target", np.arange(len(items))[:, None] == (-1 if given is None else given.target))
         missing = np.clip([item.shares[-1] for item in items], 1e-6, 1 - 1e-6)
         self._buffer("basis", basis)
-        self._buffer("margins", margins)
+        self._buffer("margins", margins, kept=True)
         self._buffer("can_be_missing", np.array([item.can_be_missing for item in items]))
-        self._buffer("missing_margin", np.log(missing / (1 - missing)))
+        self._buffer("missing_margin", np.log(missing / (1 - missing)), kept=True)
         owners = np.array(self.table.owners)[:, None]
         before = np.repeat(np.arange(len(items)), self.n_weights)[None, :]
         self._buffer("mask", owners < before)
@@ -88,9 +119,9 @@ class TiltedHead(nn.Module):
         self.hidden = nn.Parameter(torch.randn(context_size, n_units) / math.sqrt(context_size))
         self.out = nn.Parameter(torch.zeros(n_units, n_outputs))
 
-    def _buffer(self, name: str, values: np.ndarray) -> None:
+    def _buffer(self, name: str, values: np.ndarray, *, kept: bool = False) -> None:
         tensor = torch.from_numpy(values)
-        self.register_buffer(name, tensor.float() if tensor.is_floating_point() else tensor, persistent=False)
+        self.register_buffer(name, tensor.float() if tensor.is_floating_point() else tensor, persistent=kept)
 
     def _from_context(self, context: Tensor) -> Tensor:
         """What the context (R, D) adds to the weights, shape (R, C * (B + 1))."""
@@ -106,6 +137,9 @@ class TiltedHead(nn.Module):
         """Log-probability (R, C) of each item's code in codes (R, C); 0 for missing where nothing may be missing."""
         weights = self.weights_of(context, codes)
         logits = self.margins + torch.einsum("rcb,ckb->rck", weights[..., :-1], self.basis)
+        if self.given is not None:
+            shift = self.given_shift[codes[..., self.given.source]].unsqueeze(-2)
+            logits = logits + torch.where(self.given_target, shift, 0.0)
         observed = self.table.observed(codes)
         seen = torch.where(observed, codes, 0)
         value = logits.log_softmax(-1).gather(-1, seen.unsqueeze(-1)).squeeze(-1)
@@ -123,17 +157,26 @@ class TiltedHead(nn.Module):
         for number, item in enumerate(self.items):
             mine = slice(number * self.n_weights, (number + 1) * self.n_weights)
             weights = from_context[:, mine] + features[:, :column] @ self.before[:column, mine]
-            codes[:, number] = self._draw(number, weights, None if limits is None else limits(number, codes), generator)
+            margins = self.margins[number].expand(len(codes), -1)
+            if self.given is not None and self.given.target == number:
+                margins = margins + self.given_shift[codes[:, self.given.source]]
+            allowed = None if limits is None else limits(number, codes)
+            codes[:, number] = self._draw(number, margins, weights, allowed, generator)
             width = item.features.shape[1]
             features[:, column : column + width] = self.table.padded_item(number, codes[:, number])[:, :width]
             column += width
         return codes
 
     def _draw(
-        self, number: int, weights: Tensor, allowed: tuple[Tensor, Tensor] | None, generator: torch.Generator
+        self,
+        number: int,
+        margins: Tensor,
+        weights: Tensor,
+        allowed: tuple[Tensor, Tensor] | None,
+        generator: torch.Generator,
     ) -> Tensor:
         n_classes = self.items[number].n_classes
-        logits = self.margins[number, :n_classes] + weights[:, :-1] @ self.basis[number, :n_classes].T
+        logits = margins[:, :n_classes] + weights[:, :-1] @ self.basis[number, :n_classes].T
         if allowed is not None:
             classes = torch.arange(n_classes, device=logits.device)
             outside = (classes < allowed[0].unsqueeze(1)) | (classes > allowed[1].unsqueeze(1))

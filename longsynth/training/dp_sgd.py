@@ -13,27 +13,27 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from longsynth.encoding.encoded import EncodedCohort
 from longsynth.encoding.visit_times import TimeScale
+from longsynth.networks.batch import PatientBatch
 from longsynth.networks.rows import JointNetwork, rows_of
 from longsynth.training.batches import make_batch
 from longsynth.training.noise import SecretRandomness
 from longsynth.training.private_plan import PrivatePlan
 
 STEPS_AN_EPOCH = 10
+STATIC_SHARE = 0.5
 MICRO_BATCH_VISITS = 1500
 
 
-class PrivateTraining(pl.LightningModule):
-    """Lightning module of the private training of one network.
+class PrivateModule(pl.LightningModule):
+    """Base of the modules that see patients only through noisy sums of clipped gradients.
 
     Parameters
     ----------
-    network : JointNetwork
-        Changed in place; the average of its last weights is in ``average``.
     encoded : EncodedCohort
         All train patients, records truncated to the contribution bound.
     cut : ndarray of bool, shape (N,)
@@ -50,7 +50,6 @@ class PrivateTraining(pl.LightningModule):
 
     def __init__(
         self,
-        network: JointNetwork,
         encoded: EncodedCohort,
         cut: np.ndarray,
         scale: TimeScale | None,
@@ -60,46 +59,29 @@ class PrivateTraining(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.network, self.average = network, copy.deepcopy(network).requires_grad_(False)
         self.encoded, self.cut, self.scale = encoded, torch.from_numpy(cut), scale
         self.plan, self.noise_multiplier, self.randomness = plan, noise_multiplier, randomness
 
-    def train_dataloader(self) -> Any:
-        """The numbers of an epoch's steps; each step samples its own patients."""
-        return range(STEPS_AN_EPOCH)
+    def noisy_mean(self, trained: nn.Module, clipped_sum: Callable[[PatientBatch, Tensor], Tensor]) -> Tensor:
+        """Sample patients, add up their clipped gradients and noise, divide by the expected batch; shape (P,).
 
-    def configure_optimizers(self) -> Any:
-        """Adam: what it makes of a noisy sum is free."""
-        return torch.optim.Adam(self.network.parameters(), self.plan.learning_rate(self.noise_multiplier))
+        Every process takes its part of one sample; the first one draws the noise.
 
-    def training_step(self, *_: Any) -> None:
-        """One noisy sum and one step. Every process draws its part of one sample; the first one draws the noise."""
-        optimizer: Any = self.optimizers()
+        Parameters
+        ----------
+        trained : Module
+            Whose P parameters the gradients are of.
+        clipped_sum : callable
+            Sum (P,) of the clipped gradients of a batch of patients, given also whose record was cut (N,).
+        """
+        total = torch.zeros(sum(parameter.numel() for parameter in trained.parameters()))
         rows = self._shared(lambda: np.flatnonzero(self.randomness.uniform(len(self.cut)) < self.plan.sample_rate))
-        total = self._clipped_sum(rows[self.global_rank :: self.trainer.world_size])
+        for part in micro_batches(rows[self.global_rank :: self.trainer.world_size], self.encoded.n_visits):
+            total += clipped_sum(make_batch(self.encoded, self.scale, part), self.cut[part])
         total = self._added_up(total)
         sd = self.noise_multiplier * self.plan.max_grad_norm
         noise = self._shared(lambda: torch.from_numpy(sd * self.randomness.normal(len(total))).float())
-        direction = (total + noise) / self.plan.expected_batch
-        parameters = list(self.network.parameters())
-        for parameter, part in zip(parameters, direction.split([p.numel() for p in parameters]), strict=True):
-            parameter.grad = part.view_as(parameter).clone()
-        optimizer.step()
-        self._move_average()
-
-    def _clipped_sum(self, rows: np.ndarray) -> Tensor:
-        total = torch.zeros(sum(parameter.numel() for parameter in self.network.parameters()))
-        for part in micro_batches(rows, self.encoded.n_visits):
-            batch = make_batch(self.encoded, self.scale, part)
-            total += clipped_sum(self.network, rows_of_patients(self.network, batch, self.cut[part]), self.plan)
-        return total
-
-    def _move_average(self) -> None:
-        step = self.global_step
-        decay = min(self.plan.average_decay, (1 + step) / (10 + step))
-        with torch.no_grad():
-            for mean, value in zip(self.average.parameters(), self.network.parameters(), strict=True):
-                mean.lerp_(value, 1 - decay)
+        return (total + noise) / self.plan.expected_batch
 
     def _shared(self, draw: Callable[[], Any]) -> Any:
         """What the first process draws, in every process."""
@@ -112,7 +94,57 @@ class PrivateTraining(pl.LightningModule):
         return summed
 
 
-def rows_of_patients(network: JointNetwork, batch: Any, cut: Tensor) -> dict[str, Tensor]:
+class PrivateTraining(PrivateModule):
+    """Lightning module of the private likelihood training of one network.
+
+    Parameters
+    ----------
+    network : JointNetwork
+        Changed in place; the average of its last weights is in ``average``.
+    *told
+        As :class:`PrivateModule`.
+    """
+
+    def __init__(self, network: JointNetwork, *told: Any) -> None:
+        super().__init__(*told)
+        self.network, self.average = network, copy.deepcopy(network).requires_grad_(False)
+
+    def train_dataloader(self) -> Any:
+        """The numbers of an epoch's steps; each step samples its own patients."""
+        return range(STEPS_AN_EPOCH)
+
+    def configure_optimizers(self) -> Any:
+        """Adam: what it makes of a noisy sum is free."""
+        return torch.optim.Adam(self.network.parameters(), self.plan.learning_rate(self.noise_multiplier))
+
+    def training_step(self, *_: Any) -> None:
+        """One noisy sum and one step."""
+        optimizer: Any = self.optimizers()
+
+        def of_batch(batch: PatientBatch, cut: Tensor) -> Tensor:
+            return clipped_sum(self.network, rows_of_patients(self.network, batch, cut), self.plan)
+
+        set_gradient(self.network, self.noisy_mean(self.network, of_batch))
+        optimizer.step()
+        move_average(self.average, self.network, self.plan.average_decay, self.global_step)
+
+
+def set_gradient(module: nn.Module, gradient: Tensor) -> None:
+    """Write a gradient (P,) into a module's parameters."""
+    parameters = list(module.parameters())
+    for parameter, part in zip(parameters, gradient.split([p.numel() for p in parameters]), strict=True):
+        parameter.grad = part.view_as(parameter).clone()
+
+
+def move_average(average: nn.Module, module: nn.Module, decay: float, step: int) -> None:
+    """Move an average of weights towards a module's, faster in the first steps."""
+    decay = min(decay, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for mean, value in zip(average.parameters(), module.parameters(), strict=True):
+            mean.lerp_(value, 1 - decay)
+
+
+def rows_of_patients(network: JointNetwork, batch: PatientBatch, cut: Tensor) -> dict[str, Tensor]:
     """Return what a batch of patients asks of the network, (N, ...) each."""
     return rows_of(network.sequence, batch, cut).as_dict()
 
@@ -129,10 +161,24 @@ def patient_gradients(network: JointNetwork, rows: dict[str, Tensor]) -> Tensor:
 
 
 def clipped_sum(network: JointNetwork, rows: dict[str, Tensor], plan: PrivatePlan) -> Tensor:
-    """Sum (P,) of the patients' gradients, each scaled down to ``max_grad_norm`` where it is longer."""
-    gradients = patient_gradients(network, rows)
+    """Sum (P,) of the patients' gradients, each no longer than ``max_grad_norm``.
+
+    The parts of the static and of the sequence network are clipped on their own, to limits that make up the whole: in
+    one, a long record would leave little of its static row, so patients with short records would weigh more.
+    """
+    gradients, static = patient_gradients(network, rows), network.n_static
+    limit = plan.max_grad_norm
+    if static in (0, gradients.shape[1]):
+        return sum_of_clipped(gradients, limit)
+    parts = [gradients[:, :static], gradients[:, static:]]
+    limits = [limit * STATIC_SHARE, limit * (1 - STATIC_SHARE**2) ** 0.5]
+    return torch.cat([sum_of_clipped(part, most) for part, most in zip(parts, limits, strict=True)])
+
+
+def sum_of_clipped(gradients: Tensor, max_grad_norm: float) -> Tensor:
+    """Sum (P,) of gradients (N, P), each scaled down to ``max_grad_norm`` where it is longer."""
     length = gradients.norm(dim=1).clamp(min=1e-12)
-    return (plan.max_grad_norm / length).clamp(max=1.0) @ gradients
+    return (max_grad_norm / length).clamp(max=1.0) @ gradients
 
 
 def micro_batches(rows: np.ndarray, n_visits: np.ndarray) -> list[np.ndarray]:

@@ -69,6 +69,6 @@ def private_plan(n_patients: float) -> PrivatePlan:
         sample_rate=sample_rate,
         expected_batch=sample_rate * n_patients,
         n_steps=300,
-        max_grad_norm=20.0,
+        max_grad_norm=30.0,
         average_decay=0.98,
     )
