@@ -169,6 +169,10 @@ def fit(
 
     check_writable(output)
     privacy = _budget(epsilon, delta, max_visits)
+    if privacy is not None:
+        from longsynth.training.expected import expected_text
+
+        say(expected_text(privacy.epsilon))
     cohort = _read(static, visits, schema, drop_after_event)
     from longsynth.synthesizer import Synthesizer
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ from longsynth.seeding import child_seed
 from longsynth.training.accounting import Event, epsilon_of, noise_for
 from longsynth.training.batches import make_batch
 from longsynth.training.dp_sgd import STEPS_AN_EPOCH, PrivateTraining
+from longsynth.training.expected import is_close_to_noise
 from longsynth.training.noise import SecretRandomness
 from longsynth.training.private_plan import PrivatePlan, margins_noise, private_plan, sizes_noise
 from longsynth.training.private_rounds import CRITIC_STEPS, PrivateRounds
@@ -99,6 +101,12 @@ def fit_private(
     releases = _releases(train, ledger, settings, randomness)
     sizes, margins = _read_releases(train, releases)
     encoder = margins.encoder
+    if is_close_to_noise(sizes.n_patients, ledger.budget.epsilon):
+        warnings.warn(
+            f"about {sizes.n_patients:,.0f} patients at epsilon {ledger.budget.epsilon:g}: the result will be close to "
+            "noise. It takes more patients, or a larger epsilon, which is weaker privacy",
+            stacklevel=3,
+        )
     plan = private_plan(sizes.n_patients)
     noise = _charge_training(ledger, plan, "the critic" if settings.objective == "adversarial" else "the network")
     model = Model(encoder, _architecture(plan, margins, sizes), settings.seed)
