@@ -21,7 +21,7 @@ from longsynth.generators.held_out import MAX_MEMBERSHIP, membership_held_out
 from longsynth.generators.model import Architecture, Model
 from longsynth.generators.refine import refine, train_rounds
 from longsynth.generators.settings import FitSettings
-from longsynth.generators.specs import outcome_shares, usual_steps
+from longsynth.generators.specs import ending_odds, outcome_shares, usual_steps
 from longsynth.networks.sequence import SequenceSize
 from longsynth.seeding import child_seed, stream
 from longsynth.training.batches import CohortDataModule
@@ -35,7 +35,7 @@ def fit_model(encoder: CohortEncoder, train: Cohort, settings: FitSettings) -> t
     encoded = encoder.transform(train)
     told = {"plan": settings.plan.to_json(), "objective": settings.objective, "backbone": settings.backbone}
     check_folder(encoded, settings, told)
-    model = Model(encoder, _architecture(encoded, settings), settings.seed)
+    model = Model(encoder, _architecture(encoder, encoded, settings), settings.seed)
     record: dict[str, Any] = {"objective": settings.objective, "n_patients": encoded.n_patients}
     if settings.objective == "adversarial":
         record["adversarial"] = _adversarial_stage(model, encoded, settings)
@@ -89,8 +89,9 @@ def _brake(
     return {name: best[name] for name in best if name != "seconds"} | {"tail_membership": membership}
 
 
-def _architecture(encoded: EncodedCohort, settings: FitSettings) -> Architecture:
+def _architecture(encoder: CohortEncoder, encoded: EncodedCohort, settings: FitSettings) -> Architecture:
     plan = settings.plan
+    ending_times, ending_log_odds = ending_odds(encoded, encoder.time_scale)
     longest = int(encoded.n_visits.max(initial=0))
     return Architecture(
         n_members=plan.n_members,
@@ -99,6 +100,8 @@ def _architecture(encoded: EncodedCohort, settings: FitSettings) -> Architecture
         backbone=settings.backbone,
         outcome_shares=outcome_shares(encoded),
         usual_steps=usual_steps(encoded),
+        ending_times=ending_times,
+        ending_log_odds=ending_log_odds,
         max_visits=longest + longest // 2 + 2,
     )
 

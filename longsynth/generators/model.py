@@ -40,7 +40,7 @@ class Architecture:
         Sizes of the sequence network.
     backbone : str
         ``recurrent`` or ``transformer``; ``memoryless`` after a private fit.
-    outcome_shares, usual_steps : tuple of float
+    outcome_shares, usual_steps, ending_times, ending_log_odds : tuple of float
         As in :class:`~longsynth.networks.times.TimeSettings`.
     max_visits : int
         No synthetic record gets longer.
@@ -54,6 +54,8 @@ class Architecture:
     backbone: str
     outcome_shares: tuple[float, float, float]
     usual_steps: tuple[float, ...]
+    ending_times: tuple[float, ...]
+    ending_log_odds: tuple[float, ...]
     max_visits: int
     duration_given_event: tuple[tuple[float, ...], ...] = ()
 
@@ -66,7 +68,7 @@ class Architecture:
         """Rebuild the settings from :meth:`to_json`."""
         shares = state["outcome_shares"]
         fixed = {"size": SequenceSize(**state["size"]), "outcome_shares": (shares[0], shares[1], shares[2])}
-        fixed["usual_steps"] = tuple(state["usual_steps"])
+        fixed |= {name: tuple(state[name]) for name in ("usual_steps", "ending_times", "ending_log_odds")}
         fixed["duration_given_event"] = tuple(map(tuple, state.get("duration_given_event", ())))
         return cls(**(state | fixed))
 
@@ -101,7 +103,8 @@ class Model:
                     tilted, given = architecture.backbone == MEMORYLESS, _duration_given_event(encoder, architecture)
                     self.static.append(StaticNetwork(static_specs, units, dropout, tilted=tilted, given=given))
                 if encoder.time_scale is not None:
-                    times = time_settings(encoder, architecture.outcome_shares, architecture.usual_steps)
+                    endings = architecture.ending_times, architecture.ending_log_odds
+                    times = time_settings(encoder, architecture.outcome_shares, architecture.usual_steps, endings)
                     network = SequenceNetwork(
                         static_specs, channel_specs, times, architecture.size, architecture.backbone
                     )

@@ -261,6 +261,8 @@ def _architecture(plan: PrivatePlan, margins: PrivateMargins, sizes: Sizes) -> A
         backbone=MEMORYLESS,
         outcome_shares=margins.outcome_shares,
         usual_steps=(0.0,),
+        ending_times=(),
+        ending_log_odds=(0.0,),
         max_visits=sizes.max_visits,
         duration_given_event=margins.duration_given_event,
     )

@@ -9,12 +9,16 @@ from longsynth.encoding.cohort_encoder import CohortEncoder, Item
 from longsynth.encoding.encoded import EncodedCohort
 from longsynth.encoding.levels import LevelCodec
 from longsynth.encoding.limits import code_limits
+from longsynth.encoding.visit_times import TimeScale
 from longsynth.networks.items import ItemSpec
 from longsynth.networks.rollout import Limit
 from longsynth.networks.times import TimeSettings
 
 MOST_NUMBERED = 64
 FEWEST_WITH_VISIT = 20
+FEWEST_ENDINGS = 20
+MOST_ENDING_TIMES = 128
+Endings = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def item_spec(item: Item) -> ItemSpec:
@@ -57,7 +61,34 @@ def usual_steps(encoded: EncodedCohort) -> tuple[float, ...]:
     return tuple(usual)
 
 
-def time_settings(encoder: CohortEncoder, shares: tuple[float, float, float], usual: tuple[float, ...]) -> TimeSettings:
+def ending_odds(encoded: EncodedCohort, scale: TimeScale | None) -> Endings:
+    """Return times, and before, between and after them the log-odds that a visit is the last one, less those overall.
+
+    Equally many records end between two of the times. Records that end with a visit at the end of follow-up do not
+    count: it is known that they end there. Without enough records no time is told apart.
+    """
+    counts = encoded.n_visits
+    owner = np.repeat(np.arange(encoded.n_patients), counts)
+    last = np.zeros(len(owner), bool)
+    last[encoded.offsets[1:][counts > 0] - 1] = True
+    asked = ~(last & encoded.ends_at_visit[owner])
+    stops = last & asked
+    n_bins = min(MOST_ENDING_TIMES, int(stops.sum()) // FEWEST_ENDINGS)
+    if scale is None or n_bins < 2 or stops.sum() == asked.sum():
+        return (), (0.0,)
+    time = (encoded.start[owner] + encoded.steps * scale.step).astype(np.float32)
+    times = np.unique(np.quantile(time[stops], np.arange(1, n_bins) / n_bins).astype(np.float32))
+    place = np.searchsorted(times, time, side="right")
+    ended, seen = (np.bincount(place[rows], minlength=len(times) + 1) for rows in (stops, asked))
+    usual = ended.sum() / seen.sum()
+    share = (ended + usual) / (seen + 1)
+    log_odds = np.log(share / (1 - share)) - np.log(usual / (1 - usual))
+    return tuple(times.tolist()), tuple(log_odds.tolist())
+
+
+def time_settings(
+    encoder: CohortEncoder, shares: tuple[float, float, float], usual: tuple[float, ...], endings: Endings
+) -> TimeSettings:
     """Return scales and gap classes of the visit times of a cohort with visits."""
     scale = encoder.time_scale
     assert scale is not None
@@ -71,6 +102,8 @@ def time_settings(encoder: CohortEncoder, shares: tuple[float, float, float], us
         may_end=scale.ends_at_visits,
         outcome_shares=shares,
         usual_steps=np.array(usual),
+        ending_times=endings[0],
+        ending_log_odds=endings[1],
     )
 
 

@@ -42,6 +42,8 @@ class GapHead(nn.Module):
     past : slice
         Columns of the context with the score at which the next visit is due, the last score and the mean one; the
         mixture's means follow them.
+    ending : int
+        Column of the context that the logit of STOP follows: how usual it is that records end at this time.
     """
 
     edges: Tensor
@@ -60,15 +62,17 @@ class GapHead(nn.Module):
         may_end: bool,
         shares: tuple[float, float, float],
         past: slice,
+        ending: int,
     ) -> None:
         super().__init__()
-        self.free, self.past = free, past
+        self.free, self.past, self.ending = free, past, ending
         self.describe(edges, knots, may_end)
         n_value = self.n_classes if free else mixture.N_PARAMETERS
         self.hidden = nn.Sequential(
             nn.Linear(context_size, 2 * n_units), nn.SiLU(), nn.Dropout(dropout), nn.Linear(2 * n_units, 2 * n_units)
         )
         self.out = nn.Linear(2 * n_units, 3 + n_value)
+        self.ending_weight = nn.Parameter(torch.ones(()))
         if not free:
             self.past_weights = nn.Parameter(_FOLLOW.repeat(1, mixture.N_COMPONENTS))
         with torch.no_grad():
@@ -91,6 +95,8 @@ class GapHead(nn.Module):
         """Outcome logits (R, 3) and gap parameters (R, ·) of contexts (R, D)."""
         parameters = self.out(functional.silu(self.hidden(context)))
         outcomes, values = parameters[:, :3], parameters[:, 3:]
+        ending = self.ending_weight * context[:, self.ending]
+        outcomes = outcomes + functional.pad(ending.unsqueeze(1), (STOP, 0)).to(outcomes.dtype)
         if not self.free:
             follow = (context[:, self.past] @ self.past_weights).to(values.dtype)
             values = torch.cat(

@@ -173,7 +173,8 @@ class _State:
         self.history.add(network.schedule, torch.round(self.gap / times.step))
         statistics = self.carried.statistics(network.table, self.time, times.typical_gap)
         self.after = torch.cat([hidden, statistics, network.time_features(time, duration), self.static], -1)
-        context = torch.cat([self.after, self.history.features(network.schedule, self.steps)], -1)
+        history = self.history.features(network.schedule, self.steps)
+        context = torch.cat([self.after, history, network.endings(self.time)], -1)
         left = self.duration - self.time
         steps_left = torch.where(left.isnan(), torch.inf, torch.floor(left / times.step + 1e-6))
         outcome, code, position, steps = network.gaps.sample(context, steps_left, left > times.tolerance, generator)

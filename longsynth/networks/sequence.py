@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from longsynth.networks import carried, history
 from longsynth.networks.batch import PatientBatch
+from longsynth.networks.endings import Endings
 from longsynth.networks.gap_head import END, GAP, STOP, GapHead
 from longsynth.networks.items import ItemSpec, ItemTable
 from longsynth.networks.masked_head import MaskedHead
@@ -80,23 +81,25 @@ class SequenceNetwork(nn.Module):
         self.schedule = history.Schedule(
             *(torch.tensor(part) for part in (times.usual_steps, times.edges, times.knots))
         )
+        self.endings = Endings(times.ending_times, times.ending_log_odds)
         channels = after + N_TIME_FEATURES + N_GAP_FEATURES + 1
         self.channels: Any = None
         if backbone == MEMORYLESS:
-            self.gaps: Any = TiltedGapHead(times, after + history.WIDTH, size.n_units)
+            self.gaps: Any = TiltedGapHead(times, after + history.WIDTH + 1, size.n_units)
             if channel_items:
                 self.channels = TiltedHead(channel_items, channels, size.n_units)
             return
         self.gaps = GapHead(
             times.edges,
             times.knots,
-            after + history.WIDTH,
+            after + history.WIDTH + 1,
             size.n_units,
             size.dropout,
             free=size.free_gaps,
             may_end=times.may_end,
             shares=times.outcome_shares,
             past=slice(after, after + 3),
+            ending=after + history.WIDTH,
         )
         if channel_items:
             past = carried.own_columns(self.table, size.hidden_size)
@@ -156,7 +159,7 @@ class SequenceNetwork(nn.Module):
         last = batch.visit & ~torch.nn.functional.pad(batch.visit[:, 1:], (0, 1))
         at_end = last & batch.ends_at_visit.unsqueeze(1)
         context = self.channel_context(before, batch.time, gap, duration, at_end)
-        return context, torch.cat([after, self.schedule.along(steps)], -1)
+        return context, torch.cat([after, self.schedule.along(steps), self.endings(batch.time)], -1)
 
     def before_first(self, static: Tensor, hidden: Tensor, start: Tensor, duration: Tensor) -> Tensor:
         """Context (N, D) before the first visit, which takes place at ``start`` (N,)."""

@@ -14,7 +14,8 @@ class TimeSettings:
     ``step``, ``typical_gap`` and ``typical_duration`` are in the schema's time unit; ``tolerance`` is the distance
     below which two times are the same; ``edges`` and ``knots`` describe the gap classes as in :class:`GapHead`;
     ``outcome_shares`` are the train shares of a further visit, a last visit at the end of follow-up, and no visit;
-    ``usual_steps`` are the usual steps from the first visit to visit 1, 2, ....
+    ``usual_steps`` are the usual steps from the first visit to visit 1, 2, ...; ``ending_times`` and
+    ``ending_log_odds`` are as in :class:`~longsynth.networks.endings.Endings`.
     """
 
     step: float
@@ -26,3 +27,5 @@ class TimeSettings:
     may_end: bool
     outcome_shares: tuple[float, float, float]
     usual_steps: np.ndarray
+    ending_times: tuple[float, ...]
+    ending_log_odds: tuple[float, ...]

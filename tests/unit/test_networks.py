@@ -27,9 +27,11 @@ def fitted(backbone="recurrent", free_gaps=False):
     encoder = CohortEncoder(n_bins=8).fit(cohort)
     encoded = encoder.transform(cohort)
     size = SequenceSize(hidden_size=16, n_units=8, dropout=0.0, free_gaps=free_gaps)
-    model = Model(
-        encoder, Architecture(1, 8, size, backbone, outcome_shares(encoded), usual_steps(encoded), 12), seed=0
+    endings = (10.0, 20.0), (-1.0, 0.5, 2.0)
+    architecture = Architecture(
+        1, 8, size, backbone, outcome_shares(encoded), usual_steps(encoded), *endings, max_visits=12
     )
+    model = Model(encoder, architecture, seed=0)
     for network in model.networks().values():
         network.eval()
         with torch.no_grad():
