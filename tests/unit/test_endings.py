@@ -9,13 +9,16 @@ import torch
 
 from longsynth.cohort.cohort import Cohort
 from longsynth.encoding import CohortEncoder
-from longsynth.generators.specs import FEWEST_ENDINGS, ending_odds
+from longsynth.generators.model import Architecture, Model
+from longsynth.generators.specs import FEWEST_ENDINGS, ending_odds, outcome_shares, usual_steps
 from longsynth.networks.endings import Endings
+from longsynth.networks.sequence import SequenceSize
 from longsynth.schema.types import Channel, Schema, StaticColumn, TerminalEvent, VisitTime
+from longsynth.training.batches import make_batch
 
 
 def encoded_visits(last_visits):
-    """Patients followed for 100 days or more, with a visit every day until their last one."""
+    """Encoder and code of patients followed for 100 days or more, with a visit every day until their last one."""
     ids = np.arange(len(last_visits))
     static = pl.DataFrame({"id": ids, "sex": ids % 2, "end": 100 + ids % 7, "died": ids % 2})
     owner = np.repeat(ids, last_visits + 1)
@@ -30,13 +33,14 @@ def encoded_visits(last_visits):
         channels={"y": Channel(kind="continuous")},
     )
     encoder = CohortEncoder().fit(Cohort(static, visits, schema=schema))
-    return encoder.transform(Cohort(static, visits, schema=schema)), encoder.time_scale
+    return encoder, encoder.transform(Cohort(static, visits, schema=schema))
 
 
 def test_odds_are_those_of_the_visits_between_two_times():
     """Half of the records end on day 2, half on day 5."""
     n = FEWEST_ENDINGS
-    times, log_odds = ending_odds(*encoded_visits(np.repeat([2, 5], n)))
+    encoder, encoded = encoded_visits(np.repeat([2, 5], n))
+    times, log_odds = ending_odds(encoded, encoder.time_scale)
     assert times == (3.5,)  # the median of the last visits
     usual = 2 * n / (3 * n + 6 * n)
     shares = (n + usual) / (7 * n + 1), (n + usual) / (2 * n + 1)
@@ -45,7 +49,8 @@ def test_odds_are_those_of_the_visits_between_two_times():
 
 
 def test_few_records_tell_no_times_apart():
-    assert ending_odds(*encoded_visits(np.full(FEWEST_ENDINGS, 3))) == ((), (0.0,))
+    encoder, encoded = encoded_visits(np.full(FEWEST_ENDINGS, 3))
+    assert ending_odds(encoded, encoder.time_scale) == ((), (0.0,))
 
 
 def test_a_time_belongs_to_what_comes_after_it():
@@ -53,3 +58,20 @@ def test_a_time_belongs_to_what_comes_after_it():
     found = endings(torch.tensor([[0.5, 1.0], [1.5, 9.0]]))
     assert found.squeeze(-1).tolist() == [[-3.0, 0.0], [0.0, 4.0]]
     assert Endings((), (0.0,))(torch.tensor([7.0])).tolist() == [[0.0]]
+
+
+def test_an_untrained_head_stops_when_records_end():
+    """All records end on day 20 or 21: before training the head expects as many stops as there are, and there alone."""
+    encoder, encoded = encoded_visits(np.repeat([20, 21], 2 * FEWEST_ENDINGS))
+    size = SequenceSize(hidden_size=8, n_units=4, dropout=0.0, free_gaps=False)
+    endings = ending_odds(encoded, encoder.time_scale)
+    shares = outcome_shares(encoded)
+    architecture = Architecture(1, 4, size, "recurrent", shares, usual_steps(encoded), *endings, max_visits=40)
+    network = Model(encoder, architecture, seed=0).sequence[0].eval()
+    torch.nn.init.zeros_(network.gaps.out.weight)
+    with torch.no_grad():
+        scored = network.log_prob(make_batch(encoded, encoder.time_scale, np.arange(encoded.n_patients)))
+    assert float(scored.predicted_stops.sum()) == pytest.approx(encoded.n_patients, rel=0.1)
+    times, log_odds = endings
+    assert 19 < times[0] <= 20
+    assert log_odds[0] < -2 < 2 < log_odds[-1]
