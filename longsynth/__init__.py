@@ -13,6 +13,7 @@ _HOMES = {
     "Schema": "longsynth.schema.types",
     "Synthesizer": "longsynth.synthesizer",
     "assess_privacy": "longsynth.privacy.assess",
+    "audit": "longsynth.generators.audit",
     "compare": "longsynth.report.comparison",
     "evaluate": "longsynth.evaluation.evaluate",
     "infer_schema": "longsynth.schema.infer",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from longsynth.cli import evaluation, privacy  # noqa: F401  (they add verbs)
+from longsynth.cli import evaluation, guarantee, privacy  # noqa: F401  (they add verbs)
 from longsynth.cli.outputs import stop
 from longsynth.cli.verbs import app
 from longsynth.exceptions import LongsynthError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from longsynth.training.plan import Plan
+from longsynth.training.plan import Plan, plan_for
 from longsynth.training.trainer import Hardware
 
 
@@ -21,3 +21,10 @@ class FitSettings:
     folder: Path
     resume: bool
     progress: bool
+
+
+def private_settings(n_patients: int, folder: Path, seed: int, progress: bool = False) -> FitSettings:
+    """Return the settings of a private fit that nobody resumes, on one device."""
+    hardware = Hardware("auto", 1, "auto", "32-true")
+    plan = plan_for(n_patients, "likelihood")
+    return FitSettings("likelihood", "recurrent", plan, hardware, seed, folder, resume=False, progress=progress)
