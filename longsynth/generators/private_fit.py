@@ -245,8 +245,11 @@ def _charge_training(ledger: PrivacyLedger, plan: PrivatePlan, whose: str) -> fl
 
 
 def _check_delta(ledger: PrivacyLedger, sizes: Sizes) -> None:
+    surely = max(
+        sizes.n_patients - 3 * _sd(ledger.spends[0]), 1.0
+    )  # a delta of exactly 1 / (10 n) must not fail by noise
     most = 1 / (10 * sizes.n_patients)
-    if ledger.budget.allowed_delta > most:
+    if ledger.budget.allowed_delta > 1 / (10 * surely):
         raise PrivacyError(
             f"delta is too large: for {sizes.n_patients:,.0f} patients it must be at most 1 / (10 n) = {most:.1g}; "
             "with a larger one, a release that shows one of them in full would be allowed. Give a smaller one"
