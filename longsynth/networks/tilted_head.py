@@ -79,7 +79,7 @@ class TiltedHead(nn.Module):
     n_units : int
         Units of the hidden layer.
     given : Given or None
-        An item whose margin is known by the class of an item before it.
+        An item whose margin is known by the class of an item before it; its weights may differ by that class too.
     """
 
     margins: Tensor
@@ -118,6 +118,9 @@ class TiltedHead(nn.Module):
         self.before = nn.Parameter(torch.zeros(self.table.n_columns, n_outputs))
         self.hidden = nn.Parameter(torch.randn(context_size, n_units) / math.sqrt(context_size))
         self.out = nn.Parameter(torch.zeros(n_units, n_outputs))
+        if given is not None:
+            shape = (len(given.shares) + 1, self.table.n_columns, self.n_weights)
+            self.given_before = nn.Parameter(torch.zeros(shape))
 
     def _buffer(self, name: str, values: np.ndarray, *, kept: bool = False) -> None:
         tensor = torch.from_numpy(values)
@@ -130,8 +133,18 @@ class TiltedHead(nn.Module):
 
     def weights_of(self, context: Tensor, codes: Tensor) -> Tensor:
         """Weights (R, C, B + 1) given the context (R, D) and the items before each in codes (R, C)."""
-        flat = self._from_context(context) + self.table(codes) @ (self.before * self.mask)
-        return flat.unflatten(-1, (len(self.items), self.n_weights))
+        features = self.table(codes)
+        flat = self._from_context(context) + features @ (self.before * self.mask)
+        weights = flat.unflatten(-1, (len(self.items), self.n_weights))
+        if self.given is None:
+            return weights
+        before = features * self.mask[:, self.given.target * self.n_weights]
+        return weights + torch.where(self.given_target, self._given(before, codes).unsqueeze(-2), 0.0)
+
+    def _given(self, features: Tensor, codes: Tensor) -> Tensor:
+        """What features (R, D) add to the target's weights (R, B + 1), by the class of its source in codes (R, C)."""
+        assert self.given is not None
+        return torch.einsum("rd,rdb->rb", features, self.given_before[codes[..., self.given.source]])
 
     def log_prob(self, context: Tensor, codes: Tensor) -> Tensor:
         """Log-probability (R, C) of each item's code in codes (R, C); 0 for missing where nothing may be missing."""
@@ -160,6 +173,7 @@ class TiltedHead(nn.Module):
             margins = self.margins[number].expand(len(codes), -1)
             if self.given is not None and self.given.target == number:
                 margins = margins + self.given_shift[codes[:, self.given.source]]
+                weights = weights + self._given(features, codes)
             allowed = None if limits is None else limits(number, codes)
             codes[:, number] = self._draw(number, margins, weights, allowed, generator)
             width = item.features.shape[1]
