@@ -96,6 +96,7 @@ class Synthesizer:
             raise ConfigError("backbone must be 'recurrent' or 'transformer'")
         if seed < 0:
             raise ConfigError("seed must be 0 or more")
+        _check_budget(privacy, precision)
         self.seed, self.objective, self.backbone = seed, objective, backbone
         self.hardware = Hardware(accelerator, devices, strategy, precision)
         self.training_record: dict[str, Any] = {}
@@ -131,7 +132,7 @@ class Synthesizer:
         Raises
         ------
         CohortError
-            If there are fewer than 20 patients, or nothing to learn.
+            If there are fewer than 20 patients (without a budget), or nothing to learn.
         ConfigError
             If ``resume`` finds checkpoints of another cohort or other settings.
         PrivacyError
@@ -139,12 +140,11 @@ class Synthesizer:
         """
         if resume and work_dir is None:
             raise ConfigError("resume needs the work_dir of the fit to carry on")
-        _check_learnable(train)
-        if self.ledger is not None and self.ledger.spends:
-            raise PrivacyError(
-                "the budget is spent: this synthesizer was fitted before, and a second look at the patients would cost "
-                "again. Use the fitted one, or make a new Synthesizer with a budget of its own and add both epsilons"
-            )
+        _check_learnable(train, is_private=self.ledger is not None)
+        if self.ledger is not None:
+            _check_unspent(self.ledger)
+            if work_dir is None and not is_main_process():
+                raise ConfigError("a private fit on several processes needs one work_dir that all of them can read")
         started = time.perf_counter()
         small = train.n_visits < MANY_VISITS
         with tempfile.TemporaryDirectory() as temporary, one_thread(small):
@@ -162,7 +162,8 @@ class Synthesizer:
                 self._model, self.training_record = fit_private(train, self.ledger, settings, SecretRandomness())
             else:
                 self._model, self.training_record = fit_model(CohortEncoder().fit(train), train, settings)
-        self.training_record["seconds"] = round(time.perf_counter() - started, 1)
+        if self.ledger is None:  # how long it took tells how many patients and visits there are
+            self.training_record["seconds"] = round(time.perf_counter() - started, 1)
         return self
 
     def sample(self, n: int, where: Where | None = None, seed: int = 0) -> Cohort:
@@ -344,17 +345,39 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
-def _check_learnable(train: Cohort) -> None:
+def _check_budget(privacy: PrivacyBudget | None, precision: str) -> None:
+    if privacy is None:
+        return
+    if not isinstance(privacy, PrivacyBudget):
+        raise ConfigError("privacy must be a budget, such as PrivacyBudget(epsilon=3, delta=1e-6)")
+    if precision not in ("32-true", "32"):
+        raise ConfigError(
+            "under a budget the precision must be '32-true': with fewer digits a patient's gradient could be longer "
+            "than what it is clipped to"
+        )
+
+
+def _check_unspent(ledger: PrivacyLedger) -> None:
+    if ledger.spends:
+        raise PrivacyError(
+            "the budget is spent: this synthesizer has looked at patients before, and a second look would cost again. "
+            "Use it as it is, or make a new Synthesizer with a budget of its own and add both epsilons. To carry on a "
+            "fit that was cut off, make a new one with the same budget and fit with resume=True: that costs nothing"
+        )
+
+
+def _check_learnable(train: Cohort, *, is_private: bool) -> None:
+    """Raise if there is nothing to learn; under a budget without a look at how many patients or visits there are."""
     if not isinstance(train, Cohort):
         raise CohortError(
             f"a {type(train).__name__} cannot be fitted; make a cohort of the tables with longsynth.read_cohort"
         )
     if train.origin != "real":
         raise CohortError("the cohort is synthetic; fit a real one")
-    if train.n_patients < MIN_PATIENTS:
+    if train.n_patients < MIN_PATIENTS and not is_private:
         raise CohortError(
             f"the cohort has {counted(train.n_patients, 'patient')}; with fewer than {MIN_PATIENTS} a generator would "
             "copy them. Use a larger cohort"
         )
-    if not train.schema.static and train.schema.terminal_event is None and train.n_visits == 0:
+    if not train.schema.static and train.schema.terminal_event is None and train.schema.visit_time is None:
         raise CohortError("the cohort has neither static attributes, nor a terminal event, nor visits to learn")

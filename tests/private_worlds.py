@@ -122,7 +122,7 @@ def without(cohort: Cohort, row: int) -> Cohort:
 
 def margins_of(cohort: Cohort, sizes: Sizes, sd: float = 0.0) -> PrivateMargins:
     """The margins that a fit with noise of this size would read off the cohort."""
-    cells = cell_encoder(cohort, sizes)
+    cells = cell_encoder(cohort.schema, sizes)
     sums = cell_sums(cells, cells.transform(cohort), sizes.max_visits)
     noisy = sums + sd * np.random.default_rng(0).normal(size=len(sums))
     return read_margins(cells, noisy, max(sd, 0.01), sizes.n_patients)
@@ -142,6 +142,14 @@ def model_of(cohort: Cohort, sizes: Sizes, plan: PrivatePlan) -> Model:
 def joint(model: Model) -> JointNetwork:
     """The network that a private fit trains."""
     return JointNetwork(model.static[0] if model.static else None, model.sequence[0] if model.sequence else None)
+
+
+def quick_private(patch: Any, n_steps: int = 10, noise: float = 2.0) -> None:
+    """Private fits of few steps while ``patch`` lasts, with noise that is not computed and an epsilon that is none."""
+    patch.setattr(private_fit, "private_plan", lambda n: replace(private_plan(n), n_steps=n_steps))
+    patch.setattr(private_fit, "N_OWN_PATIENTS", 50)
+    patch.setattr(private_fit, "noise_for", lambda *_: noise)
+    patch.setattr(private_fit, "epsilon_of", lambda events, _: 0.1 * len(events))
 
 
 def training_of(

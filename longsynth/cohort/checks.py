@@ -155,7 +155,8 @@ def _as_column(time: VisitTime | TerminalEvent | None) -> dict[str, Column]:
     if time is None:
         return {}
     name = time.column if isinstance(time, VisitTime) else time.duration
-    return {name: Column(kind="continuous", decimals=time.decimals if time.kind == "number" else None)}
+    decimals = time.decimals if time.kind == "number" else None
+    return {name: Column(kind="continuous", decimals=decimals, inferred=("decimals",) * ("decimals" in time.inferred))}
 
 
 def _sameness(frame: pl.DataFrame, table: str) -> list[str]:

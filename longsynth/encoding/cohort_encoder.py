@@ -336,6 +336,10 @@ def _fit_item(values: pl.Series, column: Column, role: str, owner: np.ndarray, n
 def _encode(item: Item, values: pl.Series) -> tuple[np.ndarray, np.ndarray]:
     if isinstance(item.codec, LevelCodec):
         return item.codec.encode(level_numbers(values, item.codec.levels))
+    if values.dtype.is_temporal() and item.dtype.startswith("Date"):  # days or seconds, as the item counts
+        values = values.cast(
+            pl.Date if item.dtype == "Date" else pl.Datetime("us", getattr(values.dtype, "time_zone", None))
+        )
     return item.codec.encode(_to_float(values))
 
 

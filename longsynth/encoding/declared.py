@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from longsynth.exceptions import PrivacyError
-from longsynth.schema.types import LEVEL_KINDS, Column, Schema
+from longsynth.schema.types import LEVEL_KINDS, Column, Schema, TerminalEvent, VisitTime
 
 
 def check_declared(schema: Schema) -> None:
@@ -32,13 +34,44 @@ def undeclared(schema: Schema) -> list[str]:
             if wanted:
                 found.append(f"{table} column '{name}': {', '.join(wanted)}")
     time, end = schema.visit_time, schema.terminal_event
-    if time is not None and time.kind == "number" and time.decimals is None:
-        found.append(f"visit time '{time.column}': decimals")
-    if end is not None and end.kind == "number" and end.decimals is None:
-        found.append(f"duration '{end.duration}': decimals")
-    if end is not None and end.inferred:
+    if time is not None and (precision := _precision(time, schema)):
+        found.append(f"visit time '{time.column}': {precision}")
+    if end is not None and (precision := _precision(end, schema)):
+        found.append(f"duration '{end.duration}': {precision}")
+    if end is not None and "event_types" in end.inferred:
         found.append(f"event '{end.event}': event_types")
     return found
+
+
+def column_type(column: Column) -> str:
+    """Return the polars type that a column is written in, which the types of the tables must not decide.
+
+    A table's types can hang on one patient: a column of a text file is of floats once one value has a decimal point.
+    """
+    if column.kind == "date":
+        bounds = [bound for bound in column.bounds or () if isinstance(bound, dt.datetime)]
+        zone = "'UTC'" if any(bound.tzinfo for bound in bounds) else "None"
+        return f"Datetime(time_unit='us', time_zone={zone})" if bounds else "Date"
+    if column.kind == "count":
+        return "Int64"
+    if column.kind == "continuous":
+        return number_type(column.decimals)
+    kinds = {type(level) for level in column.levels or ()}
+    if kinds <= {str}:
+        return "String"
+    return "Boolean" if kinds <= {bool} else "Int64" if kinds <= {bool, int} else "Float64"
+
+
+def number_type(decimals: int | None) -> str:
+    """Return the polars type of numbers with so many decimals: integers where there are none."""
+    return "Float64" if (decimals or 0) > 0 else "Int64"
+
+
+def _precision(time: VisitTime | TerminalEvent, schema: Schema) -> str:
+    """Return what must be declared of a time for its precision to be known; nothing if it is."""
+    if time.kind == "date":
+        return "" if schema.time_unit == "days" else "`time_unit: days`, since dates are counted in days"
+    return "decimals" if time.decimals is None or "decimals" in time.inferred else ""
 
 
 def _facts(column: Column) -> list[str]:

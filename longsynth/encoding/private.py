@@ -21,6 +21,7 @@ from longsynth.encoding.cohort_encoder import (
     constant_channels,
     to_number,
 )
+from longsynth.encoding.declared import column_type, number_type
 from longsynth.encoding.encoded import EncodedCohort
 from longsynth.encoding.grids import (
     group_counts,
@@ -95,7 +96,7 @@ def read_sizes(noisy: np.ndarray, sd: float, schema: Schema, max_visits: int | N
 
 def _by_power(values: np.ndarray) -> np.ndarray:
     """Number of patients by the smallest power of two that their value does not exceed, shape (N_POWERS,)."""
-    power = np.ceil(np.log2(np.maximum(values, 1.0))).astype(int)
+    power = np.ceil(np.log2(np.clip(values, 1.0, 2.0**N_POWERS))).astype(int)
     return np.bincount(np.minimum(power, N_POWERS - 1), minlength=N_POWERS).astype(float)
 
 
@@ -111,27 +112,24 @@ def _step(schema: Schema) -> float:
     return float(10.0 ** -max((part.decimals or 0 for part in parts), default=0))
 
 
-def cell_encoder(cohort: Cohort, sizes: Sizes) -> CohortEncoder:
-    """Return an encoder whose classes are cells known without the patients.
-
-    Of ``cohort`` only schema and column types are read.
-    """
-    schema, longest = cohort.schema, sizes.longest
+def cell_encoder(schema: Schema, sizes: Sizes) -> CohortEncoder:
+    """Return an encoder whose classes are cells known without the patients."""
+    longest = sizes.longest
     encoder = CohortEncoder(0)
     encoder.schema, encoder.is_private = schema, True
     encoder.time_scale, encoder.gap = None, None
     constant = constant_channels(schema)
-    static = [_item(name, column, "static", cohort) for name, column in schema.static.items()]
-    static += [_item(name, schema.channels[name], "constant", cohort) for name in constant]
+    static = [_item(name, column, "static") for name, column in schema.static.items()]
+    static += [_item(name, schema.channels[name], "constant") for name in constant]
     end, time = schema.terminal_event, schema.visit_time
     if end is not None:
         codes: tuple[Level, ...] = (0, *sorted(end.event_types))
-        static.append(Item(end.event, "event", level_cells(codes), str(cohort.static[end.event].dtype)))
+        static.append(Item(end.event, "event", level_cells(codes), "Int64"))
         cells = numeric_cells(0.0, longest, end.decimals or 0, (0.0, None))
-        static.append(Item(end.duration, "duration", cells, str(cohort.static[end.duration].dtype)))
+        static.append(Item(end.duration, "duration", cells, number_type(end.decimals)))
     if time is not None:
         step, decimals = _step(schema), time.decimals or 0
-        encoder.time_dtype = str(cohort.visits[time.column].dtype)
+        encoder.time_dtype = number_type(time.decimals)
         cells = numeric_cells(0.0, longest, decimals, (None, None))
         static.append(Item(time.column, "start", cells, encoder.time_dtype))
         n_steps = max(round(longest / step), 2)
@@ -142,13 +140,13 @@ def cell_encoder(cohort: Cohort, sizes: Sizes) -> CohortEncoder:
         encoder.time_scale = TimeScale(step, decimals, longest, longest, may_end)
     encoder.static_items = static
     channels = [name for name in schema.channels if name not in constant]
-    encoder.channel_items = [_item(name, schema.channels[name], "channel", cohort) for name in channels]
+    encoder.channel_items = [_item(name, schema.channels[name], "channel") for name in channels]
     return encoder
 
 
-def _item(name: str, column: Column, role: str, cohort: Cohort) -> Item:
-    values = cohort.static[name] if role == "static" else cohort.visits[name]
+def _item(name: str, column: Column, role: str) -> Item:
     codec: NumericCodec | LevelCodec
+    dtype = column_type(column)
     if column.kind in NUMERIC_KINDS:
         assert column.bounds is not None
         lower, upper = (to_number(bound) for bound in column.bounds)
@@ -157,7 +155,7 @@ def _item(name: str, column: Column, role: str, cohort: Cohort) -> Item:
     else:
         assert column.levels is not None
         codec = level_cells(column.levels)
-    return Item(name, role, codec, str(values.dtype))
+    return Item(name, role, codec, dtype)
 
 
 def truncate(encoded: EncodedCohort, max_visits: int) -> tuple[EncodedCohort, np.ndarray]:

@@ -132,7 +132,7 @@ def _sums_score(train: Cohort, canaries: Cohort, fitted: InternalFit) -> np.ndar
     """
     first, bound = fitted.ledger.spends[0], fitted.ledger.budget.max_visits
     read = read_sizes(fitted.sizes, first.noise_multiplier * first.sensitivity, train.schema, bound)
-    encoder = cell_encoder(train, read)
+    encoder = cell_encoder(train.schema, read)
     coded = encoder.transform(canaries)
     parts = np.stack([cell_sums(encoder, coded.take(np.array([i])), read.max_visits) for i in range(coded.n_patients)])
     rest = fitted.cells - cell_sums(encoder, encoder.transform(train), read.max_visits) - parts.sum(0) / 2

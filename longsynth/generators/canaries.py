@@ -40,7 +40,7 @@ def make_canaries(train: Cohort, n: int, seed: int = 0) -> Cohort:
     if n < 1:
         raise ConfigError(f"{n} canaries cannot be planted; ask for 1 or more")
     sizes = read_sizes(size_sums(train), 0.0, train.schema, None)
-    cells = cell_encoder(train, sizes)
+    cells = cell_encoder(train.schema, sizes)
     codes = _codes(cells, n, sizes.longest, stream(seed, "canaries"))
     return cells.inverse_transform(codes, [f"{row:06d}" for row in range(n)])
 

@@ -32,13 +32,14 @@ from longsynth.encoding.private import (
 )
 from longsynth.exceptions import ConfigError, PrivacyError
 from longsynth.generators.calibration import N_OWN_PATIENTS, fit_calibration
-from longsynth.generators.folder import check_folder
+from longsynth.generators.folder import check_cohort, check_folder
 from longsynth.generators.model import Architecture, Model
 from longsynth.generators.raking import rake
 from longsynth.generators.settings import FitSettings
 from longsynth.networks.batch import PatientBatch
 from longsynth.networks.rows import JointNetwork
 from longsynth.networks.sequence import MEMORYLESS, SequenceSize
+from longsynth.schema.types import Schema
 from longsynth.seeding import child_seed
 from longsynth.training.accounting import Event, epsilon_of, noise_for
 from longsynth.training.batches import make_batch
@@ -51,7 +52,6 @@ from longsynth.training.trainer import is_main_process, quiet_training, run_stag
 
 PUBLIC = (
     "schema: names, kinds, units, declared bounds, levels and precision, constraints",
-    "types of the table columns",
     "objective, network sizes and all settings: by rule from epsilon, delta and the noisy number of patients",
 )
 RELEASES = "private.json"
@@ -96,10 +96,10 @@ def fit_private(
     PrivacyError
         If the schema leaves facts open, delta is too large for the noisy number of patients, or the budget too small.
     """
-    started = time.perf_counter()
     check_declared(train.schema)
+    check_cohort(train, settings, {"objective": settings.objective})
     releases = _releases(train, ledger, settings, randomness)
-    sizes, margins = _read_releases(train, releases)
+    sizes, margins = _read_releases(train.schema, releases)
     encoder = margins.encoder
     if is_close_to_noise(sizes.n_patients, ledger.budget.epsilon):
         warnings.warn(
@@ -122,7 +122,7 @@ def fit_private(
     model.calibration = fit_calibration(encoder, own)
     record = {"n_patients_noisy": round(sizes.n_patients, 1), "max_visits": sizes.max_visits, "plan": plan.to_json()}
     objective = "adversarial" if settings.objective == "adversarial" else "likelihood"
-    return model, {"objective": objective, "private": record | {"seconds": round(time.perf_counter() - started, 1)}}
+    return model, {"objective": objective, "private": record}
 
 
 def _train(model: Model, network: JointNetwork, settings: FitSettings, told: tuple[Any, ...]) -> None:
@@ -152,11 +152,11 @@ def _train(model: Model, network: JointNetwork, settings: FitSettings, told: tup
         network.load_state_dict(training.average.state_dict())
 
 
-def _read_releases(train: Cohort, releases: _Releases) -> tuple[Sizes, PrivateMargins]:
-    """Everything that follows from the releases without the patients; of ``train`` only schema and types are read."""
+def _read_releases(schema: Schema, releases: _Releases) -> tuple[Sizes, PrivateMargins]:
+    """Everything that follows from the releases without the patients."""
     ledger = releases.ledger
-    sizes = read_sizes(releases.sizes, _sd(ledger.spends[0]), train.schema, ledger.budget.max_visits)
-    cells = cell_encoder(train, sizes)
+    sizes = read_sizes(releases.sizes, _sd(ledger.spends[0]), schema, ledger.budget.max_visits)
+    cells = cell_encoder(schema, sizes)
     return sizes, read_margins(cells, releases.cells, _sd(ledger.spends[1]), sizes.n_patients)
 
 
@@ -185,7 +185,7 @@ def _measure(train: Cohort, ledger: PrivacyLedger, randomness: SecretRandomness)
     noisy_sizes = _noisy(size_sums(train), ledger.spends[0], randomness)
     sizes = read_sizes(noisy_sizes, _sd(ledger.spends[0]), train.schema, budget.max_visits)
     _check_delta(ledger, sizes)
-    cells = cell_encoder(train, sizes)
+    cells = cell_encoder(train.schema, sizes)
     sensitivity = cell_sensitivity(cells)
     noise = margins_noise(alone, sizes.n_patients, sensitivity)
     ledger.add(_gaussian("margins of all columns, gaps and ends of record", sensitivity, noise, ledger))

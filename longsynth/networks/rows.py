@@ -60,7 +60,7 @@ def rows_of(network: SequenceNetwork | None, batch: PatientBatch, cut: Tensor) -
     batch = batch.with_place()
     context, gap_context = network.contexts(batch)
     outcome, gap, asked = network.outcomes(batch)
-    last = torch.arange(batch.visit.shape[1]) == batch.visit.sum(1, keepdim=True) - 1
+    last = torch.arange(batch.visit.shape[1], device=batch.visit.device) == batch.visit.sum(1, keepdim=True) - 1
     asked = asked & ~(cut.unsqueeze(1) & last)
     return PatientRows(
         batch.static_codes,
@@ -101,7 +101,7 @@ class JointNetwork(nn.Module):
         total = torch.zeros(())
         if self.static is not None:
             codes = rows["static_codes"].unsqueeze(0)
-            total = total + self.static.head.log_prob(torch.ones(1, 1), codes).sum()
+            total = total + self.static.head.log_prob(torch.ones(1, 1, device=codes.device), codes).sum()
         if self.sequence is None:
             return total
         if self.sequence.channels is not None:

@@ -40,7 +40,7 @@ class TiltedGapHead(GapHead):
         basis = score_basis(times.edges)
         self.register_buffer("gap_margins", torch.from_numpy(np.log(shares)).float(), persistent=False)
         self.register_buffer("gap_basis", torch.from_numpy(basis).float(), persistent=False)
-        margins = torch.log(torch.tensor(times.outcome_shares) + _LEAST_SHARE)
+        margins = torch.log(torch.tensor(times.outcome_shares, dtype=torch.float32) + _LEAST_SHARE)
         self.register_buffer("outcome_margins", margins)
         n_outputs = 3 + basis.shape[1]
         self.linear = nn.Parameter(torch.zeros(context_size, n_outputs))

@@ -216,7 +216,8 @@ def _visit_time(
         return None, {}
     values = visits[column]
     if not values.dtype.is_temporal():
-        return VisitTime(column=column, decimals=_decimals(values, f"visits.{column}")), {}
+        decimals = _decimals(values, f"visits.{column}")
+        return VisitTime(column=column, decimals=decimals, inferred=_if_found(decimals)), {}
     kind: TimeKind = "datetime" if has_time_of_day(values) else "date"
     first = visits.group_by(patient_id).agg(pl.col(column).min().alias("first"))
     origins = [
@@ -264,14 +265,20 @@ def _terminal_event(
         notes["terminal_event",] += ["No patient is censored (0). If another code means censored, recode it as 0."]
     if not types:
         notes["terminal_event",] += ["All patients are censored."]
+    decimals = _decimals(times, f"static.{duration}") if kind == "number" else None
     return TerminalEvent(
         duration=duration,
         event=event,
         event_types={code: f"event {code}" for code in types or [1]},
         kind=kind,
-        decimals=_decimals(times, f"static.{duration}") if kind == "number" else None,
-        inferred=("event_types",),
+        decimals=decimals,
+        inferred=("event_types", *_if_found(decimals)),
     )
+
+
+def _if_found(decimals: int | None) -> tuple[Literal["decimals"], ...]:
+    """Return what to write under ``inferred`` for decimals that were read off the data."""
+    return () if decimals is None else ("decimals",)
 
 
 def _decimals(values: pl.Series, where: str) -> int | None:

@@ -130,6 +130,8 @@ class VisitTime(_Frozen):
         For dates: the static date column that is each patient's baseline. It must be set for dates.
     origin_is_first_visit : bool
         True if ``origin`` is no column of the user's but each patient's first visit date.
+    inferred : tuple of str
+        ``("decimals",)`` if they were read off the data.
     """
 
     column: str
@@ -137,6 +139,7 @@ class VisitTime(_Frozen):
     decimals: int | None = None
     origin: str | None = None
     origin_is_first_visit: bool = False
+    inferred: tuple[Literal["decimals"], ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> VisitTime:
@@ -161,7 +164,7 @@ class TerminalEvent(_Frozen):
     decimals : int or None
         Decimal places of the duration. None: found from the data.
     inferred : tuple of str
-        ``("event_types",)`` if the types were read off the data.
+        Which of ``event_types`` and ``decimals`` were read off the data.
     """
 
     duration: str
@@ -169,7 +172,7 @@ class TerminalEvent(_Frozen):
     event_types: dict[int, str] = Field(default_factory=lambda: {1: "event"})
     kind: Literal["number", "date", "datetime"] = "number"
     decimals: int | None = None
-    inferred: tuple[Literal["event_types"], ...] = ()
+    inferred: tuple[Literal["event_types", "decimals"], ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> TerminalEvent:

@@ -7,6 +7,7 @@ divided by a constant, so nobody's part depends on who else was sampled. An empt
 from __future__ import annotations
 
 import copy
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch.func import functional_call, grad, vmap
 
 from longsynth.encoding.encoded import EncodedCohort
 from longsynth.encoding.visit_times import TimeScale
+from longsynth.exceptions import ConfigError
 from longsynth.networks.batch import PatientBatch
 from longsynth.networks.rows import JointNetwork, rows_of
 from longsynth.training.batches import make_batch
@@ -74,14 +76,21 @@ class PrivateModule(pl.LightningModule):
         clipped_sum : callable
             Sum (P,) of the clipped gradients of a batch of patients, given also whose record was cut (N,).
         """
-        total = torch.zeros(sum(parameter.numel() for parameter in trained.parameters()))
+        total = torch.zeros(sum(parameter.numel() for parameter in trained.parameters()), device=self.device)
         rows = self._shared(lambda: np.flatnonzero(self.randomness.uniform(len(self.cut)) < self.plan.sample_rate))
         for part in micro_batches(rows[self.global_rank :: self.trainer.world_size], self.encoded.n_visits):
-            total += clipped_sum(make_batch(self.encoded, self.scale, part), self.cut[part])
+            batch = make_batch(self.encoded, self.scale, part).to(self.device)
+            total += clipped_sum(batch, self.cut[part].to(self.device))
         total = self._added_up(total)
         sd = self.noise_multiplier * self.plan.max_grad_norm
         noise = self._shared(lambda: torch.from_numpy(sd * self.randomness.normal(len(total))).float())
-        return (total + noise) / self.plan.expected_batch
+        return (total + noise.to(self.device)) / self.plan.expected_batch
+
+    def on_fit_start(self) -> None:
+        """Raise if the processes do not train on the same codes, as where they read different releases."""
+        mine = zlib.crc32(self.encoded.static_codes.tobytes() + self.encoded.codes.tobytes())
+        if self.trainer.strategy.broadcast(mine) != mine:
+            raise ConfigError("the processes of a private fit do not read the same work_dir; empty it and start anew")
 
     def _shared(self, draw: Callable[[], Any]) -> Any:
         """What the first process draws, in every process."""
@@ -176,9 +185,14 @@ def clipped_sum(network: JointNetwork, rows: dict[str, Tensor], plan: PrivatePla
 
 
 def sum_of_clipped(gradients: Tensor, max_grad_norm: float) -> Tensor:
-    """Sum (P,) of gradients (N, P), each scaled down to ``max_grad_norm`` where it is longer."""
-    length = gradients.norm(dim=1).clamp(min=1e-12)
-    return (max_grad_norm / length).clamp(max=1.0) @ gradients
+    """Sum (P,) of gradients (N, P), each scaled down to ``max_grad_norm`` where it is longer.
+
+    A gradient that is not finite counts as 0: it has no length to scale, and would spoil the whole sum.
+    """
+    length = gradients.norm(dim=1)
+    is_usable = length.isfinite()
+    share = torch.where(is_usable, (max_grad_norm / length.clamp(min=1e-12)).clamp(max=1.0), 0.0)
+    return share @ torch.where(is_usable.unsqueeze(1), gradients, 0.0)
 
 
 def micro_batches(rows: np.ndarray, n_visits: np.ndarray) -> list[np.ndarray]:

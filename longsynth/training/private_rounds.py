@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
@@ -75,15 +76,21 @@ class PrivateRounds(PrivateModule):
         self._generator_steps(for_generator, drawn, weights / weights.mean())
 
     def _critic_step(self, optimizer: Any, fake: PatientFeatures, step: int) -> None:
-        rng = stream(self.seed, "fake", self.current_epoch, step)
+        """One noisy step of the critic.
+
+        Who is paired with whom, and where between the two, is secret: by a seed, one patient more would shift the pairs
+        of all that follow, and move the sum by more than its bound.
+        """
 
         def of_batch(batch: PatientBatch, _: Tensor) -> Tensor:
-            paired = fake.take(torch.from_numpy(rng.integers(len(fake.weight), size=len(batch))))
-            mix = torch.from_numpy(rng.random(len(batch))).float()
+            place = self.randomness.uniform(len(batch)) * len(fake.weight)
+            paired = fake.take(torch.from_numpy(place.astype(np.int64)))
+            mix = torch.from_numpy(self.randomness.uniform(len(batch))).float()
             gradients = critic_gradients(self.critic, self._features(batch), paired, mix)
             return sum_of_clipped(gradients, self.plan.max_grad_norm)
 
         of_real = self.noisy_mean(self.critic, of_batch)
+        rng = stream(self.seed, "fake", self.current_epoch, step)
         some = fake.take(torch.from_numpy(rng.integers(len(fake.weight), size=GENERATOR_BATCH)))
         loss = functional.softplus(self.critic(some)).mean()
         of_fake = torch.autograd.grad(loss, list(self.critic.parameters()))
