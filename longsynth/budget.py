@@ -13,6 +13,8 @@ from typing import Any
 from longsynth.exceptions import PrivacyError
 
 SMALLER_IS_STRONGER = "Smaller epsilon means stronger privacy."
+OUTSIDE = "Reports that compare with the real patients are outside this guarantee: keep them internal."
+HEADS = ("what", "mechanism", "sensitivity", "noise multiplier", "sample rate", "steps", "epsilon so far")
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,16 @@ class PrivacyLedger:
             )
         self.spends.append(spend)
 
+    @property
+    def statement(self) -> str:
+        """The guarantee in words."""
+        return (
+            f"Differential privacy: epsilon = {self.budget.epsilon:g}, delta = {self.budget.delta:g} for adding or "
+            f"removing one patient (static row, all visits and terminal event). {SMALLER_IS_STRONGER}"
+        )
+
     def rows(self) -> Iterator[tuple[str, ...]]:
-        """The spends as text, for tables."""
+        """The spends as text, for tables under ``HEADS``."""
         for spend in self.spends:
             rate = "all" if spend.sample_rate == 1 else f"{spend.sample_rate:.4g}"
             yield (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from longsynth.exceptions import CohortError, ConfigError
 if TYPE_CHECKING:
     import polars as pl
 
+    from longsynth.budget import PrivacyLedger
     from longsynth.cohort.cohort import Cohort, Origin
     from longsynth.schema.types import Schema
 
@@ -44,6 +46,21 @@ def read_place(place: str | Path, schema: Schema, origin: Origin = "real") -> Co
     if static is None:
         raise CohortError(f"{place}: there is no static.parquet or static.csv; give a folder as split or sample write")
     return Cohort(static, visits, schema=schema, origin=origin)
+
+
+def read_ledger(place: str | Path) -> PrivacyLedger | None:
+    """Return the privacy ledger that `sample` left beside the tables of a folder, or None."""
+    from longsynth.budget import PrivacyLedger
+    from longsynth.cli.outputs import RECORD
+
+    record = Path(place) / RECORD
+    if not record.is_file():
+        return None
+    try:
+        told = json.loads(record.read_text(encoding="utf-8")).get("privacy")
+        return None if told is None else PrivacyLedger.from_json(told)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CohortError(f"{record} is damaged; sample the folder again") from error
 
 
 def _table(folder: Path, name: str) -> pl.DataFrame | None:

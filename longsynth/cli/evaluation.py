@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longsynth.cli.cohorts import read_place
+from longsynth.cli.cohorts import read_ledger, read_place
 from longsynth.cli.limits import Limit, end_missed, parse_limit
 from longsynth.cli.outputs import check_replaceable, on_terminal, output_folder, say, waiting
 from longsynth.cli.verbs import SchemaFile, Seed, app
@@ -115,12 +115,14 @@ def _judge(
         holdout = options["holdout"]
         control = None if holdout is None else read_place(holdout, described)
         attacked = {name: _assessment(Path(folder)) for name, folder in _named(privacy).items()}
+        ledgers = {name: ledger for name, place in places.items() if (ledger := read_ledger(place)) is not None}
     comparison = compare_cohorts(
         synthetic,
         train=real,
         holdout=control,
         use_case=options["use_case"],
         privacy=attacked,
+        budgets=ledgers,
         metrics=_listed(options["metrics"]),
         arm=options["arm"],
         strata=_listed(options["strata"]),

@@ -220,7 +220,9 @@ def sample(
 
     synthesizer = load(model)
     condition = None if where is None else parse_where(where, synthesizer.schema)
+    ledger = synthesizer.ledger
     made_by = {"verb": "sample", "model": model, "n": n, "where": where, "seed": seed}
+    made_by["privacy"] = None if ledger is None else ledger.to_json()
     with output_folder(output, made_by) as folder, counting(f"Sampling {n:,} patients", n) as on_progress:
         synthesizer.sample_to_files(n, folder, where=condition, seed=seed, format=format, on_progress=on_progress)
     say(f"Wrote {n:,} synthetic patients to {output}.")

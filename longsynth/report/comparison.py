@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import polars as pl
 
+from longsynth.budget import PrivacyLedger
 from longsynth.cohort.cohort import Cohort
 from longsynth.evaluation.base import Metric
 from longsynth.evaluation.evaluate import evaluate_all
@@ -42,6 +43,8 @@ class Comparison:
         Frames of privacy assessments, of those cohorts that have one.
     budgets : dict of str to (epsilon, delta)
         As declared by whoever made the cohort.
+    ledgers : dict of str to PrivacyLedger
+        Every spend behind a budget, of those cohorts that were made with longsynth.
     use_case : str, path, mapping or None
         The profile that `verdict` takes if it is given none.
     """
@@ -50,6 +53,7 @@ class Comparison:
     privacy: dict[str, pl.DataFrame] = field(default_factory=dict)
     budgets: dict[str, tuple[float, float]] = field(default_factory=dict)
     use_case: ProfileSource | None = None
+    ledgers: dict[str, PrivacyLedger] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Comparison({', '.join(f'{name}: {one!r}' for name, one in self.evaluations.items())})"
@@ -106,7 +110,7 @@ def compare(
     holdout: Cohort | None = None,
     use_case: ProfileSource | None = None,
     privacy: Mapping[str, HasFrame] | None = None,
-    budgets: Mapping[str, tuple[float, float]] | None = None,
+    budgets: Mapping[str, PrivacyLedger | tuple[float, float]] | None = None,
     metrics: Sequence[str | Metric] | None = None,
     arm: str | None = None,
     strata: Sequence[str] | None = None,
@@ -126,9 +130,9 @@ def compare(
         `longsynth.report.profiles.load_profile`. None: no verdict.
     privacy : mapping of str to PrivacyAssessment, optional
         By the same names. Cohorts without one are not assessed on privacy.
-    budgets : mapping of str to (epsilon, delta), optional
-        Differential privacy per patient, as declared by whoever made the cohort. Smaller epsilon means stronger
-        privacy. It cannot be seen from a cohort.
+    budgets : mapping of str to PrivacyLedger or (epsilon, delta), optional
+        Differential privacy per patient: the ``ledger`` of the synthesizer, or what whoever made the cohort declares.
+        Smaller epsilon means stronger privacy. It cannot be seen from a cohort.
 
     Returns
     -------
@@ -153,7 +157,10 @@ def compare(
         cohorts, train=train, holdout=holdout, metrics=metrics, arm=arm, strata=strata, seed=seed, progress=progress
     )
     frames = {name: assessment.frame() for name, assessment in (privacy or {}).items()}
-    return Comparison(found, frames, dict(budgets or {}), use_case)
+    ledgers = {name: one for name, one in (budgets or {}).items() if isinstance(one, PrivacyLedger)}
+    declared = {name: one for name, one in (budgets or {}).items() if not isinstance(one, PrivacyLedger)}
+    declared |= {name: (one.budget.epsilon, one.budget.allowed_delta) for name, one in ledgers.items()}
+    return Comparison(found, frames, declared, use_case, ledgers)
 
 
 def _verdict_html(verdict: Verdict) -> str:

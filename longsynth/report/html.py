@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from longsynth.budget import HEADS
 from longsynth.cohort.cohort import Cohort
 from longsynth.evaluation.results import Evaluation
 from longsynth.exceptions import ConfigError
@@ -119,6 +120,8 @@ def _page(results: Comparison, synthetic: Mapping[str, Cohort], train: Cohort, h
             name: sections.repairs(cohort, next(iter(real.values())), first.seed) for name, cohort in synthetic.items()
         },
         quantiles=sections.quantiles(real | dict(synthetic)),
+        ledgers=results.ledgers,
+        ledger_heads=HEADS,
         privacy={name: sections.attacked(frame) for name, frame in privacy.items()},
         plane=_drawn(lambda: draw_quality_privacy(evaluations, privacy), PLANE) if privacy else None,
         not_tested=sections.not_tested(evaluations, privacy),
