@@ -53,8 +53,8 @@ class PrivacyBudget:
             raise PrivacyError("delta is missing: give one of at most 1 / (10 n) for n patients, such as 1e-6")
         if not 0 < self.delta < 0.1:
             raise PrivacyError("delta must be above 0 and at most 1 / (10 n) for n patients, such as 1e-6")
-        if self.max_visits is not None and self.max_visits < 1:
-            raise PrivacyError("max_visits must be 1 or more")
+        if self.max_visits is not None and (not isinstance(self.max_visits, int) or self.max_visits < 1):
+            raise PrivacyError("max_visits must be a whole number of 1 or more")
 
     @property
     def allowed_delta(self) -> float:
@@ -154,6 +154,8 @@ class PrivacyLedger:
 
     @classmethod
     def from_json(cls, state: dict[str, Any]) -> PrivacyLedger:
-        """Rebuild a ledger from :meth:`to_json`."""
-        spends = [Spend(**spend) for spend in state["spends"]]
-        return cls(PrivacyBudget(**state["budget"]), spends, tuple(state["public"]))
+        """Rebuild a ledger from :meth:`to_json`; refuse one whose spends its budget does not cover."""
+        ledger = cls(PrivacyBudget(**state["budget"]), public=tuple(state["public"]))
+        for spend in state["spends"]:
+            ledger.add(Spend(**spend))
+        return ledger

@@ -197,9 +197,10 @@ def fit(
         raise
     synthesizer.save(output)
     shutil.rmtree(checkpoints)
-    say(f"Fitted {cohort.n_patients:,} patients with {cohort.n_visits:,} visits; the synthesizer is in {output}.")
-    if synthesizer.ledger is not None:
-        say(ledger_text(synthesizer.ledger))
+    if synthesizer.ledger is None:
+        say(f"Fitted {cohort.n_patients:,} patients with {cohort.n_visits:,} visits; the synthesizer is in {output}.")
+    else:  # exact numbers of patients and visits are no part of what the budget pays for
+        say(f"Fitted under a budget; the synthesizer is in {output}.\n\n{ledger_text(synthesizer.ledger)}")
 
 
 @app.command()
