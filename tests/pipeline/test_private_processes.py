@@ -1,0 +1,64 @@
+"""A private fit on two processes is the one on a single process: the same samples, noise, weights and epsilon."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = """
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+torch.set_num_threads(1)
+import longsynth as ls
+import longsynth.synthesizer
+from longsynth.generators import private_fit
+from longsynth.training.noise import SecretRandomness
+from longsynth.training.private_plan import private_plan
+
+N_STEPS = 10
+
+if __name__ == "__main__":
+    folder, n_processes, noiseless = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "noiseless"
+    longsynth.synthesizer.SecretRandomness = lambda: SecretRandomness(np.random.default_rng(0).bytes)
+    private_fit.private_plan = lambda n: replace(private_plan(n), n_steps=N_STEPS)
+    private_fit.N_OWN_PATIENTS = 50
+    charge = private_fit._charge_training
+    private_fit._charge_training = lambda *told: charge(*told) * (not noiseless)
+    train = ls.simulate_cohort(150, seed=0)
+    strategy = "ddp" if n_processes > 1 else "auto"
+    budget = ls.PrivacyBudget(epsilon=8, delta=1e-4)
+    synthesizer = ls.Synthesizer(0, privacy=budget, accelerator="cpu", devices=n_processes, strategy=strategy)
+    synthesizer.fit(train, work_dir=folder)
+    networks = synthesizer._model.networks().values()
+    sums = [float(value.double().abs().sum()) for network in networks for value in network.state_dict().values()]
+    print("told", json.dumps({"weights": sums, "ledger": synthesizer.ledger.to_json()}), flush=True)
+"""
+
+
+def fitted(folder: Path, n_processes: int, noise: str) -> list[dict]:
+    """What each process of a fit tells: sums of its weights, and its ledger."""
+    script = folder / "fit.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, str(script), str(folder / f"work{n_processes}"), str(n_processes), noise]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=580, cwd=Path(__file__).parents[2], check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return [json.loads(line.removeprefix("told ")) for line in done.stdout.splitlines() if line.startswith("told ")]
+
+
+@pytest.mark.multi_process
+@pytest.mark.parametrize("noise", ["noiseless", pytest.param("noisy", marks=pytest.mark.slow)])
+def test_two_processes_make_the_fit_of_one(noise, tmp_path):
+    (alone,), both = fitted(tmp_path, 1, noise), fitted(tmp_path, 2, noise)
+    assert len(both) == 2
+    assert both[0] == both[1]
+    assert both[0]["ledger"] == alone["ledger"]
+    assert both[0]["weights"] == pytest.approx(alone["weights"], rel=1e-4)
