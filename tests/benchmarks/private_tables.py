@@ -21,12 +21,15 @@ N_SIDE = 8
 
 @dataclass(frozen=True)
 class Pair:
-    """A candidate table: which item, and the classes (R,) of its candidate parent and of itself, with owner (R,)."""
+    """A candidate table: the item, the classes (R,) of a candidate parent and of itself, and its noisy margin.
+
+    ``weight`` is what one row adds to the table.
+    """
 
     item: str
     parent: np.ndarray
     child: np.ndarray
-    owner: np.ndarray
+    margin: np.ndarray
     weight: float
 
 
@@ -34,23 +37,23 @@ def pairs_of(encoder: CohortEncoder, encoded: EncodedCohort, max_visits: int) ->
     """Return all candidate tables of a cohort, in an order that depends on the encoder alone."""
     sides = [_sides(item.codec) for item in encoder.static_items]
     static = [side[codes] for side, codes in zip(sides, encoded.static_codes.T, strict=True)]
-    everybody = np.arange(encoded.n_patients)
-    found = [Pair(f"static {j}", static[i], static[j], everybody, 1.0) for j in range(len(static)) for i in range(j)]
-    owner = np.repeat(everybody, encoded.n_visits)
-    first = np.zeros(len(owner), bool)
+    margins = [_margin(item.codec) for item in encoder.static_items]
+    found = [Pair(f"static {j}", static[i], static[j], margins[j], 1.0) for j in range(len(static)) for i in range(j)]
+    first = np.zeros(int(encoded.offsets[-1]), bool)
     first[encoded.offsets[:-1][encoded.n_visits > 0]] = True
     again, per_visit = np.flatnonzero(~first), 1.0 / max_visits
     channels = [_sides(item.codec)[codes] for item, codes in zip(encoder.channel_items, encoded.codes.T, strict=True)]
     for number, values in enumerate(channels):
-        found.append(Pair(f"channel {number}", values[again - 1], values[again], owner[again], per_visit))
+        margin = _margin(encoder.channel_items[number].codec)
+        found.append(Pair(f"channel {number}", values[again - 1], values[again], margin, per_visit))
         found += [
-            Pair(f"channel {number}", earlier[again], values[again], owner[again], per_visit)
+            Pair(f"channel {number}", earlier[again], values[again], margin, per_visit)
             for earlier in channels[max(0, number - 4) : number]
         ]
     if encoder.gap is not None:
         gaps = _sides(encoder.gap)[np.maximum(encoded.gap_codes, 0)]
         third = again[~first[again - 1]]
-        found.append(Pair("gap", gaps[third - 1], gaps[third], owner[third], per_visit))
+        found.append(Pair("gap", gaps[third - 1], gaps[third], _margin(encoder.gap), per_visit))
     return found
 
 
@@ -64,6 +67,14 @@ def _sides(codec: object) -> np.ndarray:
     return np.append(np.minimum((middle / shares.sum() * N_SIDE).astype(int), N_SIDE - 1), N_SIDE)
 
 
+def _margin(codec: object) -> np.ndarray:
+    """Noisy share of each coarse class, the one of missing values last."""
+    shares = getattr(codec, "class_shares", None)
+    shares = np.diff(codec.cumulative) if shares is None else shares  # type: ignore[attr-defined]
+    missing: float = codec.missing_share  # type: ignore[attr-defined]
+    return np.bincount(_sides(codec), np.append(shares * (1 - missing), missing), minlength=N_SIDE + 1)
+
+
 def table_gain(train: list[Pair], holdout: list[Pair], n_holdout: int, noise_multiplier: float) -> float:
     """Gain in held-out log-likelihood a patient, in nats, of the noisy tables over the margins."""
     randomness, sensitivity = SecretRandomness(), float(np.sqrt(len(train)))
@@ -72,7 +83,7 @@ def table_gain(train: list[Pair], holdout: list[Pair], n_holdout: int, noise_mul
     for fitted, scored in zip(train, holdout, strict=True):
         counts = fitted.weight * _table(fitted)
         noisy = counts + sd * randomness.normal(counts.size).reshape(counts.shape)
-        ratio = _log_ratio(noisy, sd)
+        ratio = _log_ratio(noisy, sd, fitted.margin)
         expected = float((noisy * ratio).sum() / fitted.weight)  # the choice of the table sees the noisy counts alone
         gain = float(ratio[scored.parent, scored.child].sum() / n_holdout)
         best[fitted.item] = max(best.get(fitted.item, (0.0, 0.0)), (expected, gain))
@@ -84,10 +95,9 @@ def _table(pair: Pair) -> np.ndarray:
     return flat.reshape(N_SIDE + 1, N_SIDE + 1).astype(float)
 
 
-def _log_ratio(noisy: np.ndarray, sd: float) -> np.ndarray:
-    """Log of the conditional over the margin, shrunk to 0 where counts do not stand out of the noise."""
-    seen = np.maximum(noisy - sd, 0.0)
-    margin = (seen.sum(0) + 1e-9) / (seen.sum() + 1e-9 * len(seen))
+def _log_ratio(noisy: np.ndarray, sd: float, margin: np.ndarray) -> np.ndarray:
+    """Log of the conditional over the noisy margin, near 0 where counts do not stand out of the noise."""
+    seen, margin = np.maximum(noisy - sd, 0.0), np.maximum(margin, 1e-9)
     prior = 4.0 * sd + 1.0
-    conditional = (seen + prior * margin) / (seen.sum(1, keepdims=True) + prior)
+    conditional = (seen + prior * margin) / (seen.sum(1, keepdims=True) + prior * margin.sum())
     return np.asarray(np.log(conditional / margin))
