@@ -1,0 +1,92 @@
+"""A private fit from the command line: its ledger is shown, and what cannot be guaranteed ends with exit code 2."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from private_worlds import declared_schema, made_cohort, quick_private
+
+import longsynth as ls
+from longsynth.cli import main
+from longsynth.schema.files import write_schema
+from longsynth.schema.types import Channel, VisitTime
+
+TABLES = ("--static", "static.csv", "--visits", "visits.csv", "--schema", "schema.yaml")
+BUDGET = ("--epsilon", "8", "--delta", "1e-3")
+N = 37
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A working folder with CSV tables and a schema that declares everything, or not."""
+    path = tmp_path_factory.mktemp("private")
+    train = made_cohort(declared_schema(), [3, 1, 2, 0, *[2] * (N - 4)], 3)
+    ls.write_cohort(train, path, format="csv")
+    write_schema(train.schema, path / "schema.yaml")
+    channels = train.schema.channels | {"bili": Channel(kind="continuous")}
+    open_schema = train.schema.model_copy(update={"channels": channels, "visit_time": VisitTime(column="day")})
+    write_schema(open_schema, path / "open.yaml")
+    return path
+
+
+@pytest.fixture
+def run(folder, monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line in the working folder; gives exit code, standard output and standard error."""
+    monkeypatch.chdir(folder)
+    quick_private(monkeypatch, noise=0.5)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["longsynth", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return int(stopped.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+def test_fit_and_show_print_the_ledger_and_no_exact_number(run, folder):
+    code, out, err = run("fit", *TABLES, *BUDGET, "--max-visits", 2, "-o", "model")
+    assert code == 0, err
+    n_visits = pl.read_csv(folder / "visits.csv").height
+    assert f"{N} patients" not in out and f"{n_visits} visits" not in out
+    shown = run("show", "model")[1]
+    for text in (out, shown):
+        assert "epsilon = 8" in text and "delta = 0.001" in text
+        assert "subsampled Gaussian" in text and text.count("Gaussian") == 3
+    assert "seconds" not in shown and str(N) not in shown.split("training:")[1].split("plan:")[0].split()
+    code, _, err = run("sample", "model", "-n", 20, "-o", "sampled")
+    assert code == 0, err
+
+
+REFUSALS = {
+    "epsilon 0": ((*TABLES, "--epsilon", "0", "--delta", "1e-3"), "above 0"),
+    "epsilon nan": ((*TABLES, "--epsilon", "nan", "--delta", "1e-3"), "above 0"),
+    "epsilon inf": ((*TABLES, "--epsilon", "inf", "--delta", "1e-3"), "finite"),
+    "no delta": ((*TABLES, "--epsilon", "8"), "delta is missing"),
+    "no epsilon": ((*TABLES, "--delta", "1e-3"), "--epsilon, which is missing"),
+    "max visits alone": ((*TABLES, "--max-visits", "3"), "--epsilon, which is missing"),
+    "max visits 0": ((*TABLES, *BUDGET, "--max-visits", "0"), "max_visits"),
+    "delta too large": ((*TABLES, "--epsilon", "8", "--delta", "0.09"), "delta is too large"),
+    "half precision": ((*TABLES, *BUDGET, "--precision", "bf16-true"), "32-true"),
+    "open schema": ((*TABLES[:4], "--schema", "open.yaml", *BUDGET), "channels column 'bili': bounds"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_cannot_be_guaranteed_is_refused(name, run, folder):
+    arguments, remedy = REFUSALS[name]
+    code, _, err = run("fit", *arguments, "-o", "refused")
+    assert code == 2
+    assert remedy in err.replace("\n", " ").replace("  ", " ")
+    assert not (folder / "refused").exists()
+    assert not any(patient in err for patient in pl.read_csv(folder / "static.csv")["patient_id"])
+
+
+def test_everything_that_is_open_is_listed(run):
+    err = run("fit", *TABLES[:4], "--schema", "open.yaml", *BUDGET, "-o", "refused")[2]
+    assert "channels column 'bili': bounds (lower and upper), decimals" in err
+    assert "visit time 'day': decimals" in err
