@@ -100,7 +100,6 @@ def fit_private(
     check_cohort(train, settings, {"objective": settings.objective})
     releases = _releases(train, ledger, settings, randomness)
     sizes, margins = _read_releases(train.schema, releases)
-    encoder = margins.encoder
     if is_close_to_noise(sizes.n_patients, ledger.budget.epsilon):
         warnings.warn(
             f"about {sizes.n_patients:,.0f} patients at epsilon {ledger.budget.epsilon:g}: the result will be close to "
@@ -109,20 +108,35 @@ def fit_private(
         )
     plan = private_plan(sizes.n_patients)
     noise = _charge_training(ledger, plan, "the critic" if settings.objective == "adversarial" else "the network")
+    model = train_model(train, sizes, margins, plan, noise, settings, randomness)
+    if sizes.n_patients > PRECISE_MARGINS * _sd(ledger.spends[1]):
+        rake(model, margins, settings.seed)
+    own = model.sample(N_OWN_PATIENTS, child_seed(settings.seed, "calibration"))
+    model.calibration = fit_calibration(model.encoder, own)
+    record = {"n_patients_noisy": round(sizes.n_patients, 1), "max_visits": sizes.max_visits, "plan": plan.to_json()}
+    objective = "adversarial" if settings.objective == "adversarial" else "likelihood"
+    return model, {"objective": objective, "private": record}
+
+
+def train_model(
+    train: Cohort,
+    sizes: Sizes,
+    margins: PrivateMargins,
+    plan: PrivatePlan,
+    noise_multiplier: float,
+    settings: FitSettings,
+    randomness: SecretRandomness,
+) -> Model:
+    """Return the model of the margins, trained by sums of clipped gradients with so much noise; nothing is charged."""
+    encoder = margins.encoder
     model = Model(encoder, _architecture(plan, margins, sizes), settings.seed)
     network = JointNetwork(model.static[0] if model.static else None, model.sequence[0] if model.sequence else None)
     encoded, cut = truncate(encoder.transform(train), sizes.max_visits)
     check_folder(encoded, settings, {"plan": plan.to_json(), "objective": settings.objective})
     with quiet_training(child_seed(settings.seed, "private")):
-        told = (encoded, cut, encoder.time_scale, plan, noise, randomness)
+        told = (encoded, cut, encoder.time_scale, plan, noise_multiplier, randomness)
         _train(model, network, settings, told)
-    if sizes.n_patients > PRECISE_MARGINS * _sd(ledger.spends[1]):
-        rake(model, margins, settings.seed)
-    own = model.sample(N_OWN_PATIENTS, child_seed(settings.seed, "calibration"))
-    model.calibration = fit_calibration(encoder, own)
-    record = {"n_patients_noisy": round(sizes.n_patients, 1), "max_visits": sizes.max_visits, "plan": plan.to_json()}
-    objective = "adversarial" if settings.objective == "adversarial" else "likelihood"
-    return model, {"objective": objective, "private": record}
+    return model
 
 
 def _train(model: Model, network: JointNetwork, settings: FitSettings, told: tuple[Any, ...]) -> None:
