@@ -7,8 +7,11 @@ import pytest
 from metric_worlds import halves, shuffled_in_time, world
 
 import longsynth as ls
+from longsynth.budget import PrivacyBudget, PrivacyLedger, Spend
+from longsynth.cli.cohorts import read_ledger
 from longsynth.evaluation.base import Metric
-from longsynth.exceptions import ConfigError
+from longsynth.exceptions import CohortError, ConfigError
+from longsynth.report.html import write_report
 
 
 def mean_age(sample, reference, _setting):
@@ -104,3 +107,24 @@ def test_no_use_case_means_no_verdict(cohorts):
     assert "verdict" not in json.loads(found.to_json())
     with pytest.raises(ConfigError, match="name the use case"):
         found.verdict()
+
+
+def test_a_ledger_is_a_budget_and_stands_in_the_report(cohorts, tmp_path):
+    spend = Spend("margins of everything", "Gaussian", 2.0, 1.5, 1.0, 1, 1.9)
+    ledger = PrivacyLedger(PrivacyBudget(2.0, 1e-5), [spend])
+    told = {name: cohorts[name] for name in ("train", "holdout")}
+    found = ls.compare({"good": cohorts["good"]}, metrics=[METRIC], budgets={"good": ledger}, **told)
+    assert found.budgets == {"good": (2.0, 1e-5)}
+    page = write_report(found, tmp_path / "report.html", synthetic={"good": cohorts["good"]}, **told).read_text()
+    for text in ("epsilon = 2, delta = 1e-05", "Smaller epsilon means stronger privacy", "margins of everything"):
+        assert text in page
+
+
+def test_the_ledger_travels_in_the_folder_of_a_sample(tmp_path):
+    assert read_ledger(tmp_path) is None
+    ledger = PrivacyLedger(PrivacyBudget(2.0, 1e-5), [Spend("counts", "Gaussian", 2.0, 1.5, 1.0, 1, 1.9)])
+    (tmp_path / "longsynth.json").write_text(json.dumps({"privacy": ledger.to_json()}))
+    assert read_ledger(tmp_path) == ledger
+    (tmp_path / "longsynth.json").write_text(json.dumps({"privacy": {"budget": 3}}))
+    with pytest.raises(CohortError, match="damaged"):
+        read_ledger(tmp_path)
