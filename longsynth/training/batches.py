@@ -16,8 +16,6 @@ from longsynth.encoding.visit_times import TimeScale
 from longsynth.networks.batch import PatientBatch
 from longsynth.seeding import child_seed
 
-LONG_RECORD = 256
-BATCHES_A_STRETCH = 10
 _NO_TIME = TimeScale(1.0, 0, 1.0, 1.0, False)
 
 
@@ -55,31 +53,18 @@ def make_batch(encoded: EncodedCohort, scale: TimeScale | None, rows: list[int] 
 
 
 class _EpochSampler(Sampler[int]):
-    """A new order each epoch that depends on the seed and the epoch alone, so a resumed fit sees the same batches.
+    """A new order each epoch that depends on the seed and the epoch alone, so a resumed fit sees the same batches."""
 
-    With ``lengths`` (one a row) batches are made of patients with records of similar length, drawn from a stretch of
-    the order: padding to the longest is what long records cost.
-    """
-
-    def __init__(self, rows: np.ndarray, seed: int, batch_size: int, lengths: np.ndarray | None) -> None:
+    def __init__(self, rows: np.ndarray, seed: int) -> None:
         self.rows, self.seed, self.epoch = rows, seed, 0
-        self.batch_size, self.lengths = batch_size, lengths
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
-        rng = np.random.default_rng([self.seed, self.epoch])
-        order = rng.permutation(len(self.rows))
-        if self.lengths is not None:
-            stretch = BATCHES_A_STRETCH * self.batch_size
-            parts = (order[start : start + stretch] for start in range(0, len(order), stretch))
-            by_length = np.concatenate([part[np.argsort(self.lengths[part], kind="stable")] for part in parts])
-            batches = np.split(by_length, range(self.batch_size, len(by_length), self.batch_size))
-            whole, rest = batches[:-1], batches[-1]  # a short last batch stays last
-            order = np.concatenate([*(whole[number] for number in rng.permutation(len(whole))), rest])
-        return iter(self.rows[order].tolist())
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.rows)
+        return iter(order.tolist())
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -114,12 +99,10 @@ class CohortDataModule(pl.LightningDataModule):
         held_out = np.flatnonzero(folds >= 0)
         self.held_out = held_out[np.argsort(encoded.n_visits[held_out], kind="stable")]
         self.seed = child_seed(seed, "order")
-        counts = encoded.n_visits
-        self.lengths = counts[self.train_rows] if counts.max(initial=0) >= LONG_RECORD else None
 
     def train_dataloader(self) -> DataLoader[PatientBatch]:
         """Patients in a new order each epoch."""
-        sampler = _EpochSampler(self.train_rows, self.seed, self.batch_size, self.lengths)
+        sampler = _EpochSampler(self.train_rows, self.seed)
         return DataLoader(self.everybody, self.batch_size, sampler=sampler, collate_fn=self.collate)  # type: ignore[arg-type]
 
     def val_dataloader(self) -> DataLoader[PatientBatch]:
