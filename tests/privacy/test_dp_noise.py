@@ -128,6 +128,7 @@ def log_likelihood(model: Model, train: ls.Cohort) -> float:
 def test_noise_a_thousand_times_the_clip_destroys_what_is_learnt():
     """Were the noisy weights not the ones that are kept, nothing would be lost."""
     with pytest.MonkeyPatch.context() as patch:
-        assert gain(0.0, patch) > 0.2
+        without_noise = gain(0.0, patch)
     with pytest.MonkeyPatch.context() as patch:
-        assert gain(1e3, patch) < 0
+        assert gain(1e3, patch) < 0.1 * without_noise  # 12 nats against 0.1 either way
+    assert without_noise > 5
