@@ -81,7 +81,8 @@ def trade_off(
     Notes
     -----
     A study without the ``clip only`` arm misleads: clipping bias can cost more than noise, and then more noise may look
-    better. ``likelihood_gain`` is the mean held-out log-likelihood a patient over that of the same fit's margins.
+    better. ``likelihood_gain`` is the mean held-out log-likelihood a patient over that of the same fit's margins:
+    where these are themselves close to noise, a smaller epsilon can show a larger gain over worse margins.
     ``linkage_risk`` is the mean risk over the parts of the linkage attack by an attacker who knows the full record.
     """
     if not epsilons or n_seeds < 1:
