@@ -106,10 +106,9 @@ def test_help_is_quick_and_loads_nothing_heavy(arguments):
 def test_all_verbs_are_listed(run):
     code, out, _ = run("--help")
     assert code == 0
-    assert re.findall(r"^  ([a-z-]+)  ", out.split("Commands:")[1], re.MULTILINE) == (
-        ["demo", "infer-schema", "check", "split", "fit", "sample", "show", "evaluate", "compare"]
-        + ["audit", "trade-off", "assess-privacy"]
-    )
+    listed = re.findall(r"^  ([a-z-]+)  ", out.split("Commands:")[1], re.MULTILINE)
+    assert listed[:9] == ["demo", "infer-schema", "check", "split", "fit", "sample", "show", "evaluate", "compare"]
+    assert listed[9:] == ["audit", "trade-off", "assess-privacy"]
 
 
 @pytest.mark.parametrize(
