@@ -101,7 +101,7 @@ def measure(cohort: str, n: int, epsilon: float, seed: int, data: str) -> dict[s
     ids = [f"synthetic-{row}" for row in range(train.n_patients)]
     synthetic = model.encoder.inverse_transform(model.sample(train.n_patients, seed), ids)
     found["km_area"] = km_area(synthetic, holdout)
-    return found | (hazard_ratios(synthetic) if cohort == "simulated" else {})
+    return found | (hazard_ratios(synthetic, train) if cohort == "simulated" else {})
 
 
 def fresh(model: Any, seed: int) -> Any:
@@ -160,7 +160,7 @@ def train_without_noise(model: Any, encoded: Any, cut: np.ndarray, plan: Any, se
     network.load_state_dict(training.average.state_dict())
 
 
-def hazard_ratios(synthetic: Any) -> dict[str, float]:
+def hazard_ratios(synthetic: Any, train: Any) -> dict[str, float]:
     """How many true log hazard ratios of static attributes lie in their synthetic intervals, and that of the arm."""
     from longsynth import simulate_cohort
     from longsynth.evaluation.hazard_ratios import baseline_hazard_ratios
@@ -172,6 +172,7 @@ def hazard_ratios(synthetic: Any) -> dict[str, float]:
         "hazard_inside": float(sum(value <= 1.96 for value in off.values())),
         "hazard_of": float(len(off)),
         "arm_log_hazard_ratio": found[arm].log_ratio,
+        "train_arm_log_hazard_ratio": baseline_hazard_ratios(train)[arm].log_ratio,
         "true_arm_log_hazard_ratio": truth[arm].log_ratio,
         "arm_inside": float(off[arm] <= 1.96),
     }
