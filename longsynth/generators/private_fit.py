@@ -33,6 +33,7 @@ from longsynth.encoding.private import (
 from longsynth.exceptions import ConfigError, PrivacyError
 from longsynth.generators.calibration import N_OWN_PATIENTS, fit_calibration
 from longsynth.generators.folder import check_cohort, check_folder
+from longsynth.generators.likelihood import joint_network
 from longsynth.generators.model import Architecture, Model
 from longsynth.generators.raking import rake
 from longsynth.generators.settings import FitSettings
@@ -130,7 +131,7 @@ def train_model(
     """Return the model of the margins, trained by sums of clipped gradients with so much noise; nothing is charged."""
     encoder = margins.encoder
     model = Model(encoder, _architecture(plan, margins, sizes), settings.seed)
-    network = JointNetwork(model.static[0] if model.static else None, model.sequence[0] if model.sequence else None)
+    network = joint_network(model)
     encoded, cut = truncate(encoder.transform(train), sizes.max_visits)
     check_folder(encoded, settings, {"plan": plan.to_json(), "objective": settings.objective})
     with quiet_training(child_seed(settings.seed, "private")):
@@ -259,9 +260,8 @@ def _charge_training(ledger: PrivacyLedger, plan: PrivatePlan, whose: str) -> fl
 
 
 def _check_delta(ledger: PrivacyLedger, sizes: Sizes) -> None:
-    surely = max(
-        sizes.n_patients - 3 * _sd(ledger.spends[0]), 1.0
-    )  # a delta of exactly 1 / (10 n) must not fail by noise
+    # a delta of exactly 1 / (10 n) must not fail by noise
+    surely = max(sizes.n_patients - 3 * _sd(ledger.spends[0]), 1.0)
     most = 1 / (10 * sizes.n_patients)
     if ledger.budget.allowed_delta > 1 / (10 * surely):
         raise PrivacyError(

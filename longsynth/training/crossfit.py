@@ -78,10 +78,7 @@ class CrossFitModule(pl.LightningModule):
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Move the averages towards the weights."""
-        decay = min(self.plan.average_decay, (1 + self.global_step) / (10 + self.global_step))
-        with torch.no_grad():
-            for mean, value in zip(self.averages.parameters(), self.members.parameters(), strict=True):
-                mean.lerp_(value, 1 - decay)
+        move_average(self.averages, self.members, self.plan.average_decay, self.global_step)
 
     def on_validation_epoch_start(self) -> None:
         """Start the pooled sums."""
@@ -125,6 +122,14 @@ class CrossFitModule(pl.LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def move_average(average: nn.Module, module: nn.Module, decay: float, step: int) -> None:
+    """Move an average of weights towards a module's, faster in the first steps."""
+    decay = min(decay, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for mean, value in zip(average.parameters(), module.parameters(), strict=True):
+            mean.lerp_(value, 1 - decay)
 
 
 def total_log_prob(member: nn.Module, batch: PatientBatch) -> Tensor:

@@ -23,6 +23,7 @@ from longsynth.exceptions import ConfigError
 from longsynth.networks.batch import PatientBatch
 from longsynth.networks.rows import JointNetwork, rows_of
 from longsynth.training.batches import make_batch
+from longsynth.training.crossfit import move_average
 from longsynth.training.noise import SecretRandomness
 from longsynth.training.private_plan import PrivatePlan
 
@@ -143,14 +144,6 @@ def set_gradient(module: nn.Module, gradient: Tensor) -> None:
     parameters = list(module.parameters())
     for parameter, part in zip(parameters, gradient.split([p.numel() for p in parameters]), strict=True):
         parameter.grad = part.view_as(parameter).clone()
-
-
-def move_average(average: nn.Module, module: nn.Module, decay: float, step: int) -> None:
-    """Move an average of weights towards a module's, faster in the first steps."""
-    decay = min(decay, (1 + step) / (10 + step))
-    with torch.no_grad():
-        for mean, value in zip(average.parameters(), module.parameters(), strict=True):
-            mean.lerp_(value, 1 - decay)
 
 
 def rows_of_patients(network: JointNetwork, batch: PatientBatch, cut: Tensor) -> dict[str, Tensor]:

@@ -21,15 +21,14 @@ from longsynth.networks.batch import PatientBatch
 from longsynth.networks.critic import PatientFeatures, PooledCritic, patient_features
 from longsynth.networks.rows import JointNetwork
 from longsynth.seeding import child_seed, stream
-from longsynth.training.crossfit import total_log_prob
 from longsynth.training.dp_sgd import PrivateModule, set_gradient, sum_of_clipped
+from longsynth.training.rounds import density_weights, log_prob_of
 
 N_DRAWN = 512
 CRITIC_STEPS = 15
 GENERATOR_STEPS = 15
 GENERATOR_BATCH = 128
 _PENALTY = 1.0
-_MAX_LOG_WEIGHT = 1.6
 
 
 class PrivateRounds(PrivateModule):
@@ -72,8 +71,7 @@ class PrivateRounds(PrivateModule):
             self._critic_step(for_critic, fake, step)
         with torch.no_grad():
             scores = self.critic(fake)
-        weights = (scores - scores.mean()).clamp(-_MAX_LOG_WEIGHT, _MAX_LOG_WEIGHT).exp()
-        self._generator_steps(for_generator, drawn, weights / weights.mean())
+        self._generator_steps(for_generator, drawn, density_weights(scores))
 
     def _critic_step(self, optimizer: Any, fake: PatientFeatures, step: int) -> None:
         """One noisy step of the critic.
@@ -102,20 +100,10 @@ class PrivateRounds(PrivateModule):
         scale = max(2.0 * float(drawn.visit.sum(1).float().mean()), 1.0)
         for _step in range(GENERATOR_STEPS):
             chosen = torch.from_numpy(rng.integers(len(drawn), size=GENERATOR_BATCH))
-            loss = -(weights[chosen] * self._log_prob(drawn.take(chosen))).mean() / scale
+            loss = -(weights[chosen] * log_prob_of(self.network.children(), drawn.take(chosen))).mean() / scale
             optimizer.zero_grad()
             self.manual_backward(loss)
             optimizer.step()
-
-    def _log_prob(self, batch: PatientBatch) -> Tensor:
-        """Log-probability (N,) of a batch under the generator."""
-        total = torch.zeros(len(batch))
-        if self.network.static is not None:
-            total = total + total_log_prob(self.network.static, batch)
-        has_visits = batch.visit.any(1).nonzero().squeeze(1)
-        if self.network.sequence is not None and len(has_visits):
-            total = total.index_add(0, has_visits, total_log_prob(self.network.sequence, batch.take(has_visits)))
-        return total
 
     def _features(self, batch: PatientBatch) -> PatientFeatures:
         with torch.no_grad():

@@ -9,7 +9,7 @@ likelihood of real patients as anchor this refines a fitted generator; without i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -123,8 +123,7 @@ class RoundsModule(pl.LightningModule):
                 self._critic_step(member, critic, optimizer, fake, rng)
             with torch.no_grad():
                 scores = critic(fake)
-            weights = (scores - scores.mean()).clamp(-_MAX_LOG_WEIGHT, _MAX_LOG_WEIGHT).exp()
-            weights = weights / weights.mean()
+            weights = density_weights(scores)
         for _step in range(self.plan.generator_steps):
             self._generator_step(number, optimizers[number], drawn, weights, rng)
 
@@ -157,22 +156,29 @@ class RoundsModule(pl.LightningModule):
             chosen = torch.from_numpy(rng.choice(len(drawn), min(size, len(drawn)), replace=False))
             batches.append(drawn.take(chosen))
             shares.append(self.plan.weight * weights[chosen] / len(chosen))
-        log_prob = self._log_prob(networks, reduce(PatientBatch.join, batches))
+        log_prob = log_prob_of(networks.children(), reduce(PatientBatch.join, batches))
         loss = -(torch.cat(shares) * log_prob).sum()
         optimizer.zero_grad()
         self.manual_backward(loss / self.loss_scale)
         torch.nn.utils.clip_grad_norm_(networks.parameters(), 50.0)
         optimizer.step()
 
-    def _log_prob(self, networks: Any, batch: PatientBatch) -> Tensor:
-        """Log-probability (N,) of a batch under the networks that learn; static alone for patients without visits."""
-        total = torch.zeros(len(batch))
-        for network in networks:
-            if isinstance(network, SequenceNetwork):
-                has_visits = batch.visit.any(1).nonzero().squeeze(1)
-                if len(has_visits):
-                    part = total_log_prob(network, batch.take(has_visits))
-                    total = total.index_add(0, has_visits, part)
-            else:
-                total = total + total_log_prob(network, batch)
-        return total
+
+def density_weights(scores: Tensor) -> Tensor:
+    """Weights (N,) of synthetic patients by the critic's scores (N,): their exponential, limited, with mean 1."""
+    weights = (scores - scores.mean()).clamp(-_MAX_LOG_WEIGHT, _MAX_LOG_WEIGHT).exp()
+    return weights / weights.mean()
+
+
+def log_prob_of(networks: Iterable[nn.Module], batch: PatientBatch) -> Tensor:
+    """Log-probability (N,) of a batch under static and sequence networks; static alone for patients without visits."""
+    total = torch.zeros(len(batch))
+    for network in networks:
+        if isinstance(network, SequenceNetwork):
+            has_visits = batch.visit.any(1).nonzero().squeeze(1)
+            if len(has_visits):
+                part = total_log_prob(network, batch.take(has_visits))
+                total = total.index_add(0, has_visits, part)
+        else:
+            total = total + total_log_prob(network, batch)
+    return total
