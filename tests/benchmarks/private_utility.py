@@ -28,7 +28,6 @@ from tests.benchmarks.data import add_data_argument
 from tests.benchmarks.process import alone
 
 DELTA_SHARE = 0.1
-NO_CLIP = 1e9
 
 
 def main() -> None:
@@ -60,104 +59,46 @@ def main() -> None:
 def measure(cohort: str, n: int, epsilon: float, seed: int, data: str) -> dict[str, float]:
     """One private fit and the arms beside it."""
     from longsynth.budget import PrivacyBudget, PrivacyLedger
-    from longsynth.encoding.private import truncate
+    from longsynth.encoding.private import PrivateMargins, Sizes, truncate
     from longsynth.evaluation.survival import km_area
-    from longsynth.generators.private_fit import fit_private
-    from longsynth.generators.settings import FitSettings
+    from longsynth.generators.likelihood import log_likelihood, margins_alone
+    from longsynth.generators.private_fit import fit_private, train_model
+    from longsynth.generators.settings import private_settings
+    from longsynth.generators.without_noise import NO_CLIPPING
     from longsynth.training.accounting import noise_for
     from longsynth.training.noise import SecretRandomness
-    from longsynth.training.plan import plan_for
     from longsynth.training.private_plan import private_plan
-    from longsynth.training.trainer import Hardware
     from tests.benchmarks.private_cohorts import load_icu, simulated
     from tests.benchmarks.private_tables import pairs_of, table_gain
 
     train, holdout = simulated(n, seed) if cohort == "simulated" else load_icu(data)
     delta = DELTA_SHARE / (2 * train.n_patients)
     ledger = PrivacyLedger(PrivacyBudget(epsilon, delta))
-    plan = plan_for(train.n_patients, "likelihood")
     with tempfile.TemporaryDirectory() as folder:
-        settings = FitSettings(
-            "likelihood", "memoryless", plan, Hardware("cpu"), seed, Path(folder), resume=False, progress=False
-        )
         started = time.perf_counter()
+        settings = private_settings(train.n_patients, Path(folder), seed)
         model, record = fit_private(train, ledger, settings, SecretRandomness())
         seconds = time.perf_counter() - started
     most = record["private"]["max_visits"]
-    encoded, cut = truncate(model.encoder.transform(train), most)
-    held_out = truncate(model.encoder.transform(holdout), most)
-    start = fresh(model, seed)
-    base = mean_log_prob(start, *held_out)
-    found = {"seconds": seconds, "margins": base, "gain": mean_log_prob(model, *held_out) - base}
-    private = private_plan(record["private"]["n_patients_noisy"])
-    for arm, clip in (("no DP", NO_CLIP), ("clip only", private.max_grad_norm)):
-        trained = fresh(model, seed)
-        train_without_noise(trained, encoded, cut, replace(private, max_grad_norm=clip), seed)
-        found[arm] = mean_log_prob(trained, *held_out) - base
+    base = float(log_likelihood(margins_alone(model), holdout).mean())
+    found = {"seconds": seconds, "margins": base, "gain": float(log_likelihood(model, holdout).mean()) - base}
+    private, sizes = private_plan(record["private"]["n_patients_noisy"]), Sizes(train.n_patients, most, 0.0)
+    starts = model.architecture
+    margins = PrivateMargins(model.encoder, starts.outcome_shares, starts.duration_given_event)
+    for arm, clip in (("no DP", NO_CLIPPING), ("clip only", private.max_grad_norm)):
+        with tempfile.TemporaryDirectory() as folder:
+            settings = private_settings(train.n_patients, Path(folder), seed)
+            told = (sizes, margins, replace(private, max_grad_norm=clip), 0.0, settings, SecretRandomness())
+            found[arm] = float(log_likelihood(train_model(train, *told), holdout).mean()) - base
+    encoded, held_out = (truncate(model.encoder.transform(part), most)[0] for part in (train, holdout))
     before = [(spend.noise_multiplier, 1.0, 1) for spend in ledger.spends[:2]]
     noise = noise_for(epsilon, delta, lambda noise: [*before, (noise, 1.0, 1)])
-    tables = (pairs_of(model.encoder, part, most) for part in (encoded, held_out[0]))
+    tables = (pairs_of(model.encoder, part, most) for part in (encoded, held_out))
     found["tables"] = table_gain(*tables, holdout.n_patients, noise)
     ids = [f"synthetic-{row}" for row in range(train.n_patients)]
     synthetic = model.encoder.inverse_transform(model.sample(train.n_patients, seed), ids)
     found["km_area"] = km_area(synthetic, holdout)
     return found | (hazard_ratios(synthetic, train) if cohort == "simulated" else {})
-
-
-def fresh(model: Any, seed: int) -> Any:
-    """The same model before training: at its margins."""
-    from longsynth.generators.model import Model
-
-    return Model(model.encoder, model.architecture, seed)
-
-
-def joint(model: Any) -> Any:
-    from longsynth.networks.rows import JointNetwork
-
-    return JointNetwork(model.static[0], model.sequence[0])
-
-
-def mean_log_prob(model: Any, encoded: Any, cut: np.ndarray) -> float:
-    """Mean log-likelihood of a patient's whole record, in nats."""
-    import torch
-    from torch.func import functional_call, vmap
-
-    from longsynth.networks.rows import rows_of
-    from longsynth.training.batches import make_batch
-    from longsynth.training.dp_sgd import micro_batches
-
-    network, total = joint(model), 0.0
-    values = {name: value.detach() for name, value in network.named_parameters()}
-    for part in micro_batches(np.arange(encoded.n_patients), encoded.n_visits):
-        rows = rows_of(
-            network.sequence, make_batch(encoded, model.encoder.time_scale, part), torch.from_numpy(cut[part])
-        )
-        total += float(vmap(lambda row: functional_call(network, values, (row,)))(rows.as_dict()).sum())
-    return total / encoded.n_patients
-
-
-def train_without_noise(model: Any, encoded: Any, cut: np.ndarray, plan: Any, seed: int) -> None:
-    """Train in place, as the private fit does but for the noise."""
-    from longsynth.training.dp_sgd import STEPS_AN_EPOCH, PrivateTraining
-    from longsynth.training.noise import SecretRandomness
-    from longsynth.training.trainer import Hardware, quiet_training, run_stage
-
-    network = joint(model)
-    scale = model.encoder.time_scale
-    with tempfile.TemporaryDirectory() as folder, quiet_training(seed):
-        training = PrivateTraining(network, encoded, cut, scale, plan, 0.0, SecretRandomness())
-        epochs = plan.n_steps // STEPS_AN_EPOCH
-        run_stage(
-            training,
-            None,
-            Path(folder) / "arm",
-            Hardware("cpu"),
-            max_epochs=epochs,
-            patience=None,
-            progress=False,
-            resume=False,
-        )
-    network.load_state_dict(training.average.state_dict())
 
 
 def hazard_ratios(synthetic: Any, train: Any) -> dict[str, float]:
