@@ -60,6 +60,31 @@ def restore(static: pl.DataFrame, visits: pl.DataFrame, schema: Schema) -> tuple
     return static.drop(origin) if time.origin_is_first_visit else static, visits
 
 
+def visit_dates(baseline: pl.Series, elapsed: pl.Series, schema: Schema) -> pl.Series:
+    """Return the date of each visit, as `restore` writes it.
+
+    Parameters
+    ----------
+    baseline : polars.Series
+        Baseline date of each visit's patient, shape (V,); null where it is missing.
+    elapsed : polars.Series
+        Visit times in ``schema.time_unit`` since baseline, shape (V,).
+    schema : Schema
+        Its visit times are dates.
+
+    Returns
+    -------
+    polars.Series
+        Dates or datetimes, shape (V,).
+    """
+    assert schema.visit_time is not None  # for the type checker
+    kind = schema.visit_time.kind
+    if kind == "datetime" and baseline.dtype == pl.Date:
+        baseline = baseline.cast(pl.Datetime("us"))
+    table = pl.DataFrame({"baseline": baseline, "elapsed": elapsed})
+    return table.select(visit=_date(pl.col("baseline"), pl.col("elapsed"), schema, kind))["visit"]
+
+
 def _with_baseline(static: pl.DataFrame, visits: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     assert schema.visit_time is not None  # for the type checker: the callers have looked
     baseline = static.select(schema.patient_id, pl.col(str(schema.visit_time.origin)).alias(_BASELINE))

@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from longsynth.cohort.cohort import Cohort
+from longsynth.encoding.dates import ReferenceColumns
 from longsynth.encoding.encoded import EncodedCohort
 from longsynth.encoding.enforce import Conform, enforce_static, enforce_visits
-from longsynth.encoding.levels import LevelCodec, fit_levels, level_numbers
+from longsynth.encoding.items import Item, fit_item, in_type
+from longsynth.encoding.levels import fit_levels, level_numbers
 from longsynth.encoding.numeric import NumericCodec, fit_numeric
 from longsynth.encoding.visit_times import TimeScale, fit_gaps, fit_time_scale
 from longsynth.exceptions import NotFittedError
-from longsynth.schema.types import NUMERIC_KINDS, Column, Constant, Level, Schema
+from longsynth.schema.types import Constant, Level, Schema
 
-Codec = NumericCodec | LevelCodec
 SPAN = "(span)"
-
-
-@dataclass(frozen=True)
-class Item:
-    """One variable of a network: a name, the role it plays, and its codec.
-
-    ``role`` is ``static``, ``constant`` (a channel that never changes in a patient), ``event``, ``duration``,
-    ``start`` (first visit time), ``span`` (steps from the first visit to the last, without a terminal event) or
-    ``channel``; ``dtype`` is the polars type of the user's column.
-    """
-
-    name: str
-    role: str
-    codec: Codec
-    dtype: str
 
 
 class CohortEncoder:
@@ -69,15 +54,16 @@ class CohortEncoder:
         patients = np.arange(cohort.n_patients)
         constant = constant_channels(cohort.schema)
         self.static_items = [
-            _fit_item(cohort.static[name], column, "static", patients, n_bins)
-            for name, column in cohort.schema.static.items()
+            fit_item(cohort.static[name], cohort.schema, "static", patients, n_bins, table.references)
+            for name in cohort.schema.static
         ]
-        for name in constant:
-            values = table.first_observed(name)
-            self.static_items.append(_fit_item(values, cohort.schema.channels[name], "constant", patients, n_bins))
+        self.static_items += [
+            fit_item(table.first_observed(name), cohort.schema, "constant", patients, n_bins, table.references)
+            for name in constant
+        ]
         self.channel_items = [
-            _fit_item(cohort.visits[name], column, "channel", table.owner, n_bins)
-            for name, column in cohort.schema.channels.items()
+            fit_item(cohort.visits[name], cohort.schema, "channel", table.owner, n_bins, table.references)
+            for name in cohort.schema.channels
             if name not in constant
         ]
         self._fit_event(cohort, n_bins)
@@ -136,7 +122,7 @@ class CohortEncoder:
         if not hasattr(self, "schema"):
             raise NotFittedError("the encoder is not fitted; call fit(cohort) first")
         table = CohortTables(cohort)
-        channels = [_encode(item, cohort.visits[item.name]) for item in self.channel_items]
+        channels = [_encode(item, cohort.visits[item.name], table.references) for item in self.channel_items]
         n, n_visits = cohort.n_patients, len(table.times)
         steps, gap_codes = np.zeros(n_visits, np.int64), np.full(n_visits, -1, np.int16)
         gap_positions = np.full(n_visits, 0.5)
@@ -177,43 +163,61 @@ class CohortEncoder:
         if item.role == "span":
             return item.codec.encode(_spans(steps, table.offsets))
         if item.role == "constant":
-            return _encode(item, table.first_observed(item.name))
-        return _encode(item, table.cohort.static[item.name])
+            return _encode(item, table.first_observed(item.name), table.references)
+        return _encode(item, table.cohort.static[item.name], table.references)
 
     def inverse_transform(self, encoded: EncodedCohort, patient_ids: list[str]) -> Cohort:
         """Return the synthetic cohort of these codes under these patient ids."""
         static = self.decode_static(encoded.static_codes, encoded.static_positions)
         id_column = pl.Series(self.schema.patient_id, patient_ids, dtype=pl.String)
+        table = pl.DataFrame([id_column, *static.get_columns()])
+        if self.schema.visit_time is None:
+            return Cohort(table, schema=self.schema, origin="synthetic")
         owner = np.repeat(np.arange(encoded.n_patients), encoded.n_visits)
-        columns = [id_column.gather(owner)]
-        if self.schema.visit_time is not None:
-            columns.append(self._decode_times(encoded, owner))
-        by_name = {
-            item.name: _decode(item, encoded.codes[:, number], encoded.positions[:, number])
-            for number, item in enumerate(self.channel_items)
-        }
+        times = self._decode_times(encoded, owner)
+        channels = self._decode_channels(encoded, ReferenceColumns(self.schema, static, times, owner))
+        columns = [id_column.gather(owner), times, *(channels[name] for name in self.schema.channels)]
+        items = [*self.channel_items, *(item for item in self.static_items if item.role == "constant")]
+        visits = enforce_visits(self.schema, pl.DataFrame(columns), _conform(items))
+        return Cohort(table, visits, schema=self.schema, origin="synthetic")
+
+    def _decode_channels(self, encoded: EncodedCohort, references: ReferenceColumns) -> dict[str, pl.Series]:
+        """Return every channel by name, shape (V,)."""
+        found = {}
+        for number, item in enumerate(self.channel_items):
+            dates = references.of(item.reference_column, item.role)
+            found[item.name] = item.decode(encoded.codes[:, number], encoded.positions[:, number], dates)
         for number, item in enumerate(self.static_items):
             if item.role == "constant":
-                values = _decode(item, encoded.static_codes[:, number], encoded.static_positions[:, number])
-                by_name[item.name] = values.gather(owner)
-        columns += [by_name[name] for name in self.schema.channels]
-        visits = enforce_visits(self.schema, pl.DataFrame(columns), self._conform(self.channel_items))
-        given = None if self.schema.visit_time is None else visits
-        table = pl.DataFrame([id_column, *static.get_columns()])
-        return Cohort(table, given, schema=self.schema, origin="synthetic")
+                dates = references.of(item.reference_column, item.role)
+                values = item.decode(encoded.static_codes[:, number], encoded.static_positions[:, number], dates)
+                found[item.name] = values.gather(references.owner)
+        return found
 
     def decode_static(self, codes: np.ndarray, positions: np.ndarray) -> pl.DataFrame:
         """Return static attributes, duration and event of static codes and positions, each (N, S)."""
-        columns = [
-            _decode(item, codes[:, number], positions[:, number])
-            for number, item in enumerate(self.static_items)
-            if item.role not in ("start", "span", "constant")
-        ]
-        return enforce_static(self.schema, pl.DataFrame(columns), self._conform(self.static_items))
+        codes = self._with_baseline(codes, positions)
+        found: dict[str, pl.Series] = {}
+        numbered = [pair for pair in enumerate(self.static_items) if pair[1].role in ("static", "event", "duration")]
+        for number, item in sorted(numbered, key=lambda pair: pair[1].reference is not None):
+            dates = None if item.reference is None else found[item.reference.column]
+            found[item.name] = item.decode(codes[:, number], positions[:, number], dates)
+        table = pl.DataFrame([found[item.name] for _, item in numbered])
+        return enforce_static(self.schema, table, _conform([item for _, item in numbered]))
 
-    @staticmethod
-    def _conform(items: list[Item]) -> dict[str, Conform]:
-        return {item.name: item.codec.conform for item in items if isinstance(item.codec, NumericCodec)}
+    def _with_baseline(self, codes: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """Return static codes in which nobody with dates of visits lacks the baseline date: one is drawn for them."""
+        time = self.schema.visit_time
+        start = next((i for i, item in enumerate(self.static_items) if item.role == "start"), None)
+        if time is None or time.origin is None or start is None:
+            return codes
+        origin = list(self.schema.static).index(time.origin)
+        codec = self.static_items[origin].codec
+        assert isinstance(codec, NumericCodec)
+        has_visits = codes[:, start] < self.static_items[start].codec.n_classes
+        missing = has_visits & (codes[:, origin] >= codec.n_classes)
+        drawn = np.searchsorted(codec.cumulative[1:-1], positions[:, origin], side="right")
+        return np.where(missing[:, None] & (np.arange(codes.shape[1]) == origin), drawn[:, None], codes)
 
     def _decode_times(self, encoded: EncodedCohort, owner: np.ndarray) -> pl.Series:
         assert self.schema.visit_time is not None
@@ -227,7 +231,7 @@ class CohortEncoder:
         unit = 10.0**self.time_scale.decimals
         late = rounded > encoded.duration[owner]  # a duration finer than the times: round down instead
         rounded[late] = np.floor(times[late] * unit) / unit
-        return _cast(pl.Series(name, rounded), self.time_dtype)
+        return in_type(pl.Series(name, rounded), self.time_dtype)
 
     def to_json(self) -> dict[str, Any]:
         """Return the whole state as plain JSON values; it holds no patient's row."""
@@ -235,8 +239,8 @@ class CohortEncoder:
             "n_bins": self.n_bins,
             "is_private": self.is_private,
             "schema": self.schema.model_dump(mode="json"),
-            "static_items": [_item_to_json(item) for item in self.static_items],
-            "channel_items": [_item_to_json(item) for item in self.channel_items],
+            "static_items": [item.to_json() for item in self.static_items],
+            "channel_items": [item.to_json() for item in self.channel_items],
             "time_scale": None if self.time_scale is None else self.time_scale.to_json(),
             "time_dtype": None if self.time_scale is None else self.time_dtype,
             "gap": None if self.gap is None else self.gap.to_json(),
@@ -248,8 +252,8 @@ class CohortEncoder:
         encoder = cls(state["n_bins"])
         encoder.is_private = state.get("is_private", False)
         encoder.schema = Schema.model_validate(state["schema"])
-        encoder.static_items = [_item_from_json(item) for item in state["static_items"]]
-        encoder.channel_items = [_item_from_json(item) for item in state["channel_items"]]
+        encoder.static_items = [Item.from_json(item) for item in state["static_items"]]
+        encoder.channel_items = [Item.from_json(item) for item in state["channel_items"]]
         encoder.time_scale = None if state["time_scale"] is None else TimeScale(**state["time_scale"])
         encoder.time_dtype = state["time_dtype"]
         encoder.gap = None if state["gap"] is None else NumericCodec.from_json(state["gap"])
@@ -272,6 +276,8 @@ class CohortTables:
         self.times = np.zeros(0)
         if schema.visit_time is not None:
             self.times = cohort.visits[schema.visit_time.column].cast(pl.Float64).to_numpy()
+        column = None if schema.visit_time is None else cohort.visits[schema.visit_time.column]
+        self.references = ReferenceColumns(schema, cohort.static, column, self.owner)
         self.start = np.full(n, np.nan)
         has_visits = np.diff(self.offsets) > 0
         self.start[has_visits] = self.times[self.offsets[:-1][has_visits]]
@@ -321,72 +327,9 @@ def _columns(prefix: str, pairs: list[tuple[np.ndarray, np.ndarray]], n_rows: in
     return {f"{prefix}codes": codes, f"{prefix}positions": positions}
 
 
-def _fit_item(values: pl.Series, column: Column, role: str, owner: np.ndarray, n_bins: int) -> Item:
-    codec: Codec
-    if column.kind in NUMERIC_KINDS:
-        decimals = column.decimals if column.kind == "continuous" else 0
-        bounds = tuple(None if bound is None else to_number(bound) for bound in column.bounds or (None, None))
-        codec = fit_numeric(_to_float(values), owner, n_bins=n_bins, decimals=decimals, bounds=(bounds[0], bounds[1]))
-    else:
-        assert column.levels is not None
-        codec = fit_levels(level_numbers(values, column.levels), column.levels)
-    return Item(values.name, role, codec, str(values.dtype))
+def _encode(item: Item, values: pl.Series, references: ReferenceColumns) -> tuple[np.ndarray, np.ndarray]:
+    return item.encode(values, references.of(item.reference_column, item.role))
 
 
-def _encode(item: Item, values: pl.Series) -> tuple[np.ndarray, np.ndarray]:
-    if isinstance(item.codec, LevelCodec):
-        return item.codec.encode(level_numbers(values, item.codec.levels))
-    if values.dtype.is_temporal() and item.dtype.startswith("Date"):  # days or seconds, as the item counts
-        values = values.cast(
-            pl.Date if item.dtype == "Date" else pl.Datetime("us", getattr(values.dtype, "time_zone", None))
-        )
-    return item.codec.encode(_to_float(values))
-
-
-def _decode(item: Item, codes: np.ndarray, positions: np.ndarray) -> pl.Series:
-    values = item.codec.decode(codes, positions)
-    if isinstance(item.codec, LevelCodec):
-        levels = pl.Series(item.name, list(item.codec.levels), strict=False)
-        found = pl.Series(np.where(values < 0, 0, values))
-        column = levels.gather(found).zip_with(pl.Series(values >= 0), pl.Series([None], dtype=levels.dtype))
-        return _cast(column.alias(item.name), item.dtype)
-    return _cast(pl.Series(item.name, values, nan_to_null=True), item.dtype)
-
-
-def _to_float(values: pl.Series) -> np.ndarray:
-    """Numbers as they are, dates as days since 1970, datetimes as seconds; NaN where missing."""
-    if values.dtype == pl.Date:
-        values = values.to_physical()
-    elif isinstance(values.dtype, pl.Datetime):
-        values = values.dt.epoch("s")
-    return values.cast(pl.Float64).to_numpy().copy()
-
-
-def to_number(bound: Any) -> float:
-    """A bound as the encoder counts: a date as days since 1970, a datetime as seconds."""
-    if isinstance(bound, int | float):
-        return float(bound)
-    return float(_to_float(pl.Series([bound]))[0])
-
-
-def _cast(column: pl.Series, dtype: str) -> pl.Series:
-    if dtype == "Date":
-        return column.cast(pl.Int32).cast(pl.Date)
-    if dtype.startswith("Datetime"):
-        zone = dtype.rpartition("time_zone=")[2].strip("')")
-        return (column * 1e6).cast(pl.Int64).cast(pl.Datetime("us", None if zone == "None" else zone))
-    if dtype.startswith(("Int", "UInt")):
-        return column.cast(pl.Float64).round().cast(getattr(pl, dtype))
-    if dtype in ("Float32", "Float64", "Boolean"):
-        return column.cast(getattr(pl, dtype))
-    return column.cast(pl.String)
-
-
-def _item_to_json(item: Item) -> dict[str, Any]:
-    kind = "numeric" if isinstance(item.codec, NumericCodec) else "levels"
-    return {"name": item.name, "role": item.role, "dtype": item.dtype, "kind": kind, "codec": item.codec.to_json()}
-
-
-def _item_from_json(state: dict[str, Any]) -> Item:
-    codec_type = NumericCodec if state["kind"] == "numeric" else LevelCodec
-    return Item(state["name"], state["role"], codec_type.from_json(state["codec"]), state["dtype"])
+def _conform(items: list[Item]) -> dict[str, Conform]:
+    return {item.name: item.conform for item in items if isinstance(item.codec, NumericCodec)}

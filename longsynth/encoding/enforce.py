@@ -7,40 +7,56 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import polars as pl
 
+from longsynth.encoding.dates import date_numbers, local_days, per_day
+from longsynth.encoding.items import in_type, numbers_of
 from longsynth.encoding.levels import level_numbers, level_position
-from longsynth.schema.types import Absorbing, Channel, Monotone, Ordered, Schema
+from longsynth.schema.types import Absorbing, Channel, Constant, Monotone, Ordered, Schema
 
+_MOST_ROUNDS = 10
 Conform = Callable[[np.ndarray], np.ndarray]
 
 
 def enforce_static(schema: Schema, static: pl.DataFrame, conform: Mapping[str, Conform]) -> pl.DataFrame:
     """Return decoded static columns with every ``ordered`` constraint true.
 
-    ``conform`` holds, by name of a numeric column, what moves values to its precision and bounds.
+    ``conform`` holds, by name of a column of numbers or dates, what moves values to its precision and bounds.
     """
-    return _all_ordered(schema, static, set(schema.static), conform)
+    return _all_ordered(schema, static, set(schema.static), conform, set())
 
 
 def enforce_visits(schema: Schema, visits: pl.DataFrame, conform: Mapping[str, Conform]) -> pl.DataFrame:
     """Return decoded visits, sorted by patient and time, with every constraint true.
 
-    ``monotone`` and ``absorbing`` constraints are applied before ``ordered`` ones. ``conform`` as above.
+    ``monotone`` and ``absorbing`` constraints are applied before ``ordered`` ones, and again as long as these move
+    anything. ``conform`` as above.
     """
-    key = schema.patient_id
+    constant = {rule.channel for rule in schema.constraints if isinstance(rule, Constant)}
+    for _ in range(_MOST_ROUNDS):
+        moved = _all_ordered(schema, _within_patient(schema, visits), set(schema.channels), conform, constant)
+        if moved.equals(visits):
+            break
+        visits = moved
+    return visits
+
+
+def _within_patient(schema: Schema, visits: pl.DataFrame) -> pl.DataFrame:
     for rule in schema.constraints:
         if isinstance(rule, Monotone):
-            visits = _monotone(visits, key, rule, schema.channels[rule.channel])
+            visits = _monotone(visits, schema.patient_id, rule, schema.channels[rule.channel])
         elif isinstance(rule, Absorbing):
-            visits = _absorbing(visits, key, rule, schema.channels[rule.channel])
-    return _all_ordered(schema, visits, set(schema.channels), conform)
+            visits = _absorbing(visits, schema.patient_id, rule, schema.channels[rule.channel])
+    return visits
 
 
-def _all_ordered(schema: Schema, table: pl.DataFrame, names: set[str], conform: Mapping[str, Conform]) -> pl.DataFrame:
-    """Apply the constraints within ``names`` as often as a chain of them may need."""
+def _all_ordered(
+    schema: Schema, table: pl.DataFrame, names: set[str], conform: Mapping[str, Conform], constant: set[str]
+) -> pl.DataFrame:
+    """Apply the constraints within ``names`` as often as a chain of them may need; ``constant`` ones move together."""
     rules = [rule for rule in schema.constraints if isinstance(rule, Ordered) and {rule.lower, rule.upper} <= names]
     for _ in rules:
         for rule in rules:
-            table = _ordered(table, rule, conform)
+            fixed = {rule.lower, rule.upper} & constant
+            table = _ordered(table, rule, conform, fixed if len(fixed) == 1 else set())
     return table
 
 
@@ -71,20 +87,38 @@ def _absorbing(visits: pl.DataFrame, key: str, rule: Absorbing, channel: Channel
     return visits.with_columns(new.alias(rule.channel))
 
 
-def _ordered(table: pl.DataFrame, rule: Ordered, conform: Mapping[str, Conform]) -> pl.DataFrame:
-    """Exchange the values of a pair in the wrong order; where that leaves their ranges, move them together."""
+def _ordered(table: pl.DataFrame, rule: Ordered, conform: Mapping[str, Conform], fixed: set[str]) -> pl.DataFrame:
+    """Exchange the values of a pair in the wrong order; where that leaves their ranges, move them together.
+
+    A ``fixed`` one of the two stays as it is.
+    """
     low, high = table[rule.lower], table[rule.upper]
-    if low.dtype.is_temporal():
-        wrong = (low > high).fill_null(False)
-        return table.with_columns(
-            high.zip_with(wrong, low).alias(rule.lower), low.zip_with(wrong, high).alias(rule.upper)
-        )
-    a, b = low.cast(pl.Float64).to_numpy(), high.cast(pl.Float64).to_numpy()
-    is_wrong = a > b
-    new_a = np.where(is_wrong, conform[rule.lower](b), a)
-    new_b = np.where(is_wrong, conform[rule.upper](a), b)
-    still = new_a > new_b
-    new_a = np.where(still, conform[rule.lower](new_b), new_a)
-    new_b = np.where(still & (new_a > new_b), conform[rule.upper](new_a), new_b)
-    columns = [(rule.lower, new_a, low.dtype), (rule.upper, new_b, high.dtype)]
-    return table.with_columns(pl.Series(n, v, nan_to_null=True).cast(t) for n, v, t in columns)
+    wrong = _is_above(low, high)
+    if not wrong.any():
+        return table
+    new_low = low if rule.lower in fixed else _moved(low, high, wrong, conform[rule.lower])
+    new_high = high if rule.upper in fixed else _moved(high, low, wrong, conform[rule.upper])
+    if rule.lower not in fixed:
+        new_low = _moved(new_low, new_high, _is_above(new_low, new_high), conform[rule.lower])
+    if rule.upper not in fixed:
+        new_high = _moved(new_high, new_low, _is_above(new_low, new_high), conform[rule.upper])
+    return table.with_columns(new_low, new_high)
+
+
+def _is_above(low: pl.Series, high: pl.Series) -> pl.Series:
+    """Return where a pair is in the wrong order; dates and datetimes compare by the day."""
+    if low.dtype.is_temporal() and low.dtype != high.dtype:
+        low, high = local_days(low), local_days(high)
+    return (low > high).fill_null(False)
+
+
+def _moved(column: pl.Series, onto: pl.Series, where: pl.Series, conform: Conform) -> pl.Series:
+    """Return a column that takes the values of another at some rows, as far as its type, precision and bounds allow."""
+    dtype = str(column.dtype)
+    own = numbers_of(column, dtype)
+    if column.dtype.is_temporal() and column.dtype not in (onto.dtype, pl.Date):  # the time of day stays
+        days = date_numbers(onto, "Date") - date_numbers(column, "Date")
+        other = own + days * per_day(dtype)
+    else:
+        other = numbers_of(onto, dtype)
+    return in_type(pl.Series(column.name, np.where(where, conform(other), own), nan_to_null=True), dtype)

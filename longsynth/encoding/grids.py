@@ -17,8 +17,10 @@ _LEAST_SHARE = 1e-5
 Bounds = tuple[float | None, float | None]
 
 
-def numeric_cells(lower: float, upper: float, decimals: int, bounds: Bounds) -> NumericCodec:
-    """Return one class a recordable value if these are few; else classes of equal width, finer ones near ``lower``.
+def numeric_cells(
+    lower: float, upper: float, decimals: int, bounds: Bounds, fine_at: float | None = None
+) -> NumericCodec:
+    """Return one class a recordable value if these are few; else classes of equal width, finer ones near a value.
 
     Parameters
     ----------
@@ -28,13 +30,18 @@ def numeric_cells(lower: float, upper: float, decimals: int, bounds: Bounds) -> 
         Declared precision; negative for tens, hundreds.
     bounds : pair of float or None
         Decoded values stay inside.
+    fine_at : float or None
+        Value with finer classes on both sides; None: ``lower``.
     """
     step = 10.0**-decimals
     n_values = int(np.floor((upper - lower) / step + 1e-6)) + 1
     borders = np.arange(n_values + 1)
     if n_values > MAX_CELLS:
-        even, fine = np.linspace(0, n_values, _N_EVEN + 1), np.geomspace(1, n_values, _N_LOG + 1)
+        even, away = np.linspace(0, n_values, _N_EVEN + 1), np.geomspace(1, n_values, _N_LOG + 1)
+        centre = 0 if fine_at is None else np.floor((fine_at - lower) / step + 1e-6)
+        fine = np.concatenate([[centre], centre + away, centre - away])
         borders = np.unique(np.concatenate([even, fine]).round().astype(np.int64))
+        borders = borders[(borders >= 0) & (borders <= n_values)]
     knots = _knots(lower + borders[:-1] * step, lower + (borders[1:] - 1) * step, step)
     cumulative = np.linspace(0, 1, len(borders))
     return NumericCodec(cumulative, knots, 0.0, decimals, bounds, n_values * step)

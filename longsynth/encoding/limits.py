@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from longsynth.encoding.items import Item
 from longsynth.encoding.levels import LevelCodec, level_position
 from longsynth.encoding.numeric import NumericCodec
 from longsynth.schema.types import Absorbing, Monotone, Ordered, Schema
@@ -38,15 +39,24 @@ class CodeLimit:
     table: np.ndarray
 
 
-def code_limits(schema: Schema, names: Sequence[str], codecs: Sequence[Any]) -> list[CodeLimit]:
-    """Return the limits that the schema's constraints put on the items ``names``, in drawing order."""
+def code_limits(schema: Schema, items: Sequence[Item]) -> list[CodeLimit]:
+    """Return the limits that the schema's constraints put on ``items``, in drawing order.
+
+    Codes of two dates compare only if both are counted from the same date, and codes of two visits only if it is the
+    same at both.
+    """
     limits: list[CodeLimit] = []
-    number = {name: index for index, name in enumerate(names)}
+    number = {item.name: index for index, item in enumerate(items)}
+    codecs: list[Any] = [item.codec for item in items]
     for rule in schema.constraints:
         if isinstance(rule, Ordered) and rule.lower in number and rule.upper in number:
-            limits.append(_ordered(number[rule.lower], number[rule.upper], codecs))
+            lower, upper = number[rule.lower], number[rule.upper]
+            if _count_alike(items[lower], items[upper]):
+                limits.append(_ordered(lower, upper, codecs))
         elif isinstance(rule, Monotone) and rule.channel in number:
             item = number[rule.channel]
+            if _counts_from_visits(schema, items[item]):
+                continue
             n_classes = codecs[item].n_classes
             rises = rule.direction == "increasing"
             table = np.append(np.arange(n_classes), 0 if rises else n_classes - 1)
@@ -54,6 +64,16 @@ def code_limits(schema: Schema, names: Sequence[str], codecs: Sequence[Any]) -> 
         elif isinstance(rule, Absorbing) and rule.channel in number:
             limits += _absorbing(number[rule.channel], codecs[number[rule.channel]], rule)
     return limits
+
+
+def _count_alike(lower: Item, upper: Item) -> bool:
+    """Return whether values of two items compare as they are counted."""
+    dates = lower.dtype.startswith("Date"), upper.dtype.startswith("Date")
+    return lower.reference_column == upper.reference_column and (not any(dates) or lower.dtype == upper.dtype)
+
+
+def _counts_from_visits(schema: Schema, item: Item) -> bool:
+    return schema.visit_time is not None and item.reference_column == schema.visit_time.column
 
 
 def _absorbing(item: int, codec: LevelCodec, rule: Absorbing) -> list[CodeLimit]:

@@ -13,14 +13,8 @@ from typing import Any
 import numpy as np
 
 from longsynth.cohort.cohort import Cohort
-from longsynth.encoding.cohort_encoder import (
-    SPAN,
-    CohortEncoder,
-    CohortTables,
-    Item,
-    constant_channels,
-    to_number,
-)
+from longsynth.encoding.cohort_encoder import SPAN, CohortEncoder, CohortTables, constant_channels
+from longsynth.encoding.dates import Bounds, ReferenceDate, calendar_bounds, order_limits, per_day
 from longsynth.encoding.declared import column_type, number_type
 from longsynth.encoding.encoded import EncodedCohort
 from longsynth.encoding.grids import (
@@ -32,10 +26,11 @@ from longsynth.encoding.grids import (
     shares_of_part,
     weigh_levels,
 )
+from longsynth.encoding.items import Item, bounds_of, column_of, reference_of
 from longsynth.encoding.levels import LevelCodec
 from longsynth.encoding.numeric import NumericCodec
 from longsynth.encoding.visit_times import TimeScale
-from longsynth.schema.types import NUMERIC_KINDS, Column, Level, Schema
+from longsynth.schema.types import DAYS_PER_UNIT, NUMERIC_KINDS, Level, Schema
 
 N_POWERS = 24
 SIZE_SENSITIVITY = float(np.sqrt(3.0))
@@ -119,8 +114,8 @@ def cell_encoder(schema: Schema, sizes: Sizes) -> CohortEncoder:
     encoder.schema, encoder.is_private = schema, True
     encoder.time_scale, encoder.gap = None, None
     constant = constant_channels(schema)
-    static = [_item(name, column, "static") for name, column in schema.static.items()]
-    static += [_item(name, schema.channels[name], "constant") for name in constant]
+    static = [_item(schema, name, "static", longest) for name in schema.static]
+    static += [_item(schema, name, "constant", longest) for name in constant]
     end, time = schema.terminal_event, schema.visit_time
     if end is not None:
         codes: tuple[Level, ...] = (0, *sorted(end.event_types))
@@ -140,22 +135,48 @@ def cell_encoder(schema: Schema, sizes: Sizes) -> CohortEncoder:
         encoder.time_scale = TimeScale(step, decimals, longest, longest, may_end)
     encoder.static_items = static
     channels = [name for name in schema.channels if name not in constant]
-    encoder.channel_items = [_item(name, schema.channels[name], "channel") for name in channels]
+    encoder.channel_items = [_item(schema, name, "channel", longest) for name in channels]
     return encoder
 
 
-def _item(name: str, column: Column, role: str) -> Item:
-    codec: NumericCodec | LevelCodec
-    dtype = column_type(column)
-    if column.kind in NUMERIC_KINDS:
-        assert column.bounds is not None
-        lower, upper = (to_number(bound) for bound in column.bounds)
-        decimals = column.decimals or 0 if column.kind == "continuous" else 0
-        codec = numeric_cells(lower, upper, decimals, (lower, upper))
-    else:
+def _item(schema: Schema, name: str, role: str, longest: float) -> Item:
+    column = column_of(schema, name, role)
+    dtype, other = column_type(column), reference_of(schema, name, role)
+    if column.kind not in NUMERIC_KINDS:
         assert column.levels is not None
-        codec = level_cells(column.levels)
-    return Item(name, role, codec, dtype)
+        return Item(name, role, level_cells(column.levels), dtype)
+    bounds = bounds_of(column, dtype)
+    if other is not None:
+        reference, since = _reference(schema, name, role, longest)
+        return Item(name, role, numeric_cells(*since, 0, since, fine_at=0.0), dtype, reference)
+    decimals = column.decimals or 0 if column.kind == "continuous" else 0
+    return Item(name, role, numeric_cells(*_declared(bounds), decimals, bounds), dtype)
+
+
+def _reference(schema: Schema, name: str, role: str, longest: float) -> tuple[ReferenceDate, tuple[float, float]]:
+    """Return what the dates of a column are counted from, and the range of the time since then by declared bounds."""
+    column, other = column_of(schema, name, role), str(reference_of(schema, name, role))
+    dtype, time = column_type(column), schema.visit_time
+    of_visits = role == "channel" and time is not None and other == time.column
+    source = schema.static[str(time.origin) if of_visits and time is not None else other]
+    first, last = _declared(calendar_bounds(source, dtype))
+    typical = round((first + last) / 2)
+    if of_visits:
+        last += longest * DAYS_PER_UNIT[schema.time_unit] * per_day(dtype)
+    bounds = calendar_bounds(column, dtype)
+    lower, upper = _declared(bounds)
+    limits: Bounds = (None, None)
+    if role == "static" and dtype in ("Date", column_type(source)):
+        limits = order_limits(schema, name, other)
+    low, high = lower - last, upper - first
+    since = 0.0 if limits[0] == 0 and high > 0 else low, 0.0 if limits[1] == 0 and low < 0 else high
+    return ReferenceDate(other, typical, limits, bounds), since
+
+
+def _declared(bounds: Bounds) -> tuple[float, float]:
+    lower, upper = bounds
+    assert lower is not None and upper is not None  # `check_declared` has looked
+    return lower, upper
 
 
 def truncate(encoded: EncodedCohort, max_visits: int) -> tuple[EncodedCohort, np.ndarray]:

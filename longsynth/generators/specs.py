@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from longsynth.encoding.cohort_encoder import CohortEncoder, Item
+from longsynth.encoding.cohort_encoder import CohortEncoder
 from longsynth.encoding.encoded import EncodedCohort
+from longsynth.encoding.items import Item
 from longsynth.encoding.levels import LevelCodec
 from longsynth.encoding.limits import code_limits
 from longsynth.encoding.visit_times import TimeScale
@@ -109,7 +110,7 @@ def time_settings(
 
 def limits_of(encoder: CohortEncoder, items: list[Item]) -> list[Limit]:
     """Return the schema's constraints as limits on the codes of ``items``."""
-    found = code_limits(encoder.schema, [item.name for item in items], [item.codec for item in items])
+    found = code_limits(encoder.schema, items)
     return [
         Limit(limit.target, limit.source, limit.from_last, limit.is_minimum, torch.from_numpy(limit.table).long())
         for limit in found

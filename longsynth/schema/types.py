@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from longsynth.schema.reference_dates import check_references
+
 Kind = Literal["continuous", "count", "binary", "ordinal", "categorical", "date"]
 TimeUnit = Literal["minutes", "hours", "days", "weeks", "months", "years"]
 Level = bool | int | float | str
@@ -22,7 +24,7 @@ def _date_of_text(value: Any) -> Any:
 
 
 Bound = Annotated[float | dt.date | dt.datetime | None, BeforeValidator(_date_of_text)]
-Fact = Literal["kind", "bounds", "decimals", "levels"]
+Fact = Literal["kind", "bounds", "decimals", "levels", "relative_to"]
 
 NUMERIC_KINDS: tuple[Kind, ...] = ("continuous", "count", "date")
 LEVEL_KINDS: tuple[Kind, ...] = ("binary", "ordinal", "categorical")
@@ -55,9 +57,13 @@ class Column(_Frozen):
         Decimal places that a continuous column is recorded with (negative: tens, hundreds). None: found from the data.
     levels : tuple or None
         The values of a binary, ordinal (in order) or categorical column.
+    relative_to : str or None
+        For a date: the column with the date that it is counted from, so that the time between the two is learnt. A
+        static date column, or for a channel the visit times; ``calendar``: none, the dates themselves are learnt.
+        None: where visit times are dates, the own visit of a channel and the baseline of a static date; else none.
     inferred : tuple of str
-        Which of ``kind``, ``bounds``, ``decimals`` and ``levels`` were read off the data rather than declared.
-        A differentially private fit must not use these for free.
+        Which of ``kind``, ``bounds``, ``decimals``, ``levels`` and ``relative_to`` were read off the data rather than
+        declared. A differentially private fit must not use these for free.
     """
 
     kind: Kind
@@ -65,6 +71,7 @@ class Column(_Frozen):
     bounds: tuple[Bound, Bound] | None = None
     decimals: int | None = None
     levels: tuple[Level, ...] | None = None
+    relative_to: str | None = None
     inferred: tuple[Fact, ...] = ()
 
     @model_validator(mode="after")
@@ -79,6 +86,8 @@ class Column(_Frozen):
             raise ValueError(f"a {self.kind} column takes bounds, not levels")
         if self.decimals is not None and self.kind != "continuous":
             raise ValueError("decimals are for continuous columns")
+        if self.relative_to is not None and self.kind != "date":
+            raise ValueError("relative_to is for date columns")
         self._check_bounds()
         return self
 
@@ -259,6 +268,7 @@ class Schema(_Frozen):
         _check_names(self)
         for constraint in self.constraints:
             _check_constraint(self, constraint)
+        check_references(self)
         return self
 
 

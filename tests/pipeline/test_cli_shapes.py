@@ -29,6 +29,15 @@ def with_dates() -> tuple[pl.DataFrame, pl.DataFrame]:
     return static, visits.drop("entry")
 
 
+def with_more_dates() -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The same with a birth date, a cut-off date for all, a sample before each visit and an appointment after it."""
+    static, visits = with_dates()
+    static = static.with_columns(birth=pl.col("entry").dt.offset_by("-60y"), cut_off=pl.lit("2011-12-31"))
+    return static, visits.with_columns(
+        pl.col("day").dt.offset_by("-2d").alias("sampled, on"), pl.col("day").dt.offset_by("84d").alias("next visit")
+    )
+
+
 RENAMED = {"age": "age, at entry", "crp": "C-reactive protein (mg/L)"}
 FLAT = VISITS.join(STATIC, on="patient_id")
 SHAPES = {
@@ -38,6 +47,7 @@ SHAPES = {
     "one flat table": (None, FLAT, BOTH[2:], (*ID, *TIME, *EVENT)),
     "visits without channels": (STATIC, VISITS.select("patient_id", "day"), BOTH, (*ID, *TIME, *EVENT)),
     "dates": (*with_dates(), BOTH, (*ID, *TIME, *EVENT)),
+    "dates that follow others": (*with_more_dates(), BOTH, (*ID, *TIME, *EVENT)),
     "names with spaces and commas": (
         STATIC.rename(RENAMED, strict=False),
         VISITS.rename(RENAMED, strict=False),

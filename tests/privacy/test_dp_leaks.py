@@ -9,9 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from dated_worlds import BIRTH, FOLLOWED, dated_cohort
 from private_worlds import GRADES, declared_schema, made_cohort, quick_private, without
 
 import longsynth as ls
+from longsynth.cohort import dates
 from longsynth.cohort.cohort import Cohort
 from longsynth.exceptions import PrivacyError
 from longsynth.generators import private_fit
@@ -54,6 +56,22 @@ def neighbours() -> tuple[Cohort, Cohort]:
     return as_written(train, odd_one=True), as_written(without(train, 0), odd_one=False)
 
 
+@pytest.fixture(scope="module")
+def dated_neighbours() -> tuple[Cohort, Cohort]:
+    """Dates that follow others; one patient's are as far from their visit and baseline as bounds allow, or missing."""
+    train = dated_cohort([30, 0, *[1, 2, 3] * 10], 3)
+    first = pl.col("patient_id") == "p0000"
+    static = train.static.with_columns(
+        pl.when(first).then(pl.lit(BIRTH[0])).otherwise("birth").alias("birth"),
+        pl.when(first).then(None).otherwise("consent").alias("consent"),
+    )
+    visits = train.visits.with_columns(
+        *(pl.when(first).then(pl.lit(FOLLOWED[1])).otherwise(name).alias(name) for name in ("appointment", "reported"))
+    )
+    train = Cohort(*dates.restore(static, visits, train.schema), schema=train.schema)
+    return train, without(train, 0)
+
+
 def artifact(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
@@ -79,6 +97,28 @@ def test_equal_noisy_sums_give_equal_artifacts_to_the_byte(neighbours, tmp_path,
     assert artifact(with_patient) == artifact(without_patient)
     both = [ls.load(folder).sample(30, seed=0) for folder in (with_patient, without_patient)]
     assert both[0].static.equals(both[1].static) and both[0].visits.equals(both[1].visits)
+
+
+def test_equal_noisy_sums_give_equal_artifacts_also_of_dates(dated_neighbours, tmp_path, monkeypatch):
+    with_patient, without_patient = fitted_on_equal_sums(dated_neighbours, tmp_path, monkeypatch)
+    assert artifact(with_patient) == artifact(without_patient)
+
+
+def test_a_typical_date_that_is_read_off_the_patients_is_noticed(dated_neighbours, tmp_path, monkeypatch):
+    """Planted: what stands in for a missing reference date is the median of the data, as without a budget."""
+    usual = private_fit.fit_private
+
+    def faulty(train, ledger, settings, randomness):
+        model, record = usual(train, ledger, settings, randomness)
+        place = next(i for i, item in enumerate(model.encoder.static_items) if item.name == "birth")
+        item = model.encoder.static_items[place]
+        read_off = replace(item.reference, typical=float(train.static["birth"].to_physical().mean()))
+        model.encoder.static_items[place] = replace(item, reference=read_off)
+        return model, record
+
+    monkeypatch.setattr("longsynth.synthesizer.fit_private", faulty)
+    with_patient, without_patient = fitted_on_equal_sums(dated_neighbours, tmp_path, monkeypatch)
+    assert artifact(with_patient) != artifact(without_patient)
 
 
 @pytest.mark.parametrize("fault", ["types of the data", "levels as they occur", "longest record", "time it took"])

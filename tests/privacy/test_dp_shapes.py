@@ -5,6 +5,7 @@ import datetime as dt
 import polars as pl
 import pytest
 from awkward import awkward_cohorts
+from dated_worlds import dated_cohort, dated_tables, with_times_schema
 from private_worlds import declared_schema, made_cohort, quick_private, without_channels
 
 import longsynth as ls
@@ -59,6 +60,11 @@ def constrained() -> Cohort:
     return Cohort(train.static, visits, schema=declared_schema(channels=channels, constraints=rules))
 
 
+def times_of_day() -> Cohort:
+    """Visits, samples and reports have a time of day; births and appointments are dates."""
+    return Cohort(*dated_tables([1, 2, 3, 4] * 10, 0, kind="datetime"), schema=with_times_schema())
+
+
 COHORTS = {
     "plain": plain,
     "no terminal event": lambda: plain(terminal_event=None),
@@ -66,6 +72,8 @@ COHORTS = {
     "visits alone": lambda: plain(static={}, terminal_event=None),
     "static alone": static_alone,
     "dates": dates,
+    "dates that follow others": lambda: dated_cohort(COUNTS, 0),
+    "times of day": times_of_day,
     "constraints": constrained,
     "half days": lambda: plain(visit_time=VisitTime(column="day", decimals=1)),
     "nothing observed": lambda: made_cohort(declared_schema(), COUNTS, 2, missing=1.0),

@@ -5,6 +5,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
+from longsynth.schema.reference_dates import reference_of_channel, reference_of_static
 from longsynth.schema.types import (
     Absorbing,
     Channel,
@@ -172,3 +173,59 @@ def test_a_full_schema_survives_json():
     assert Schema.model_validate(json.loads(schema.model_dump_json())) == schema
     assert schema.event_columns == ("end", "why")
     assert Schema().event_columns == ()
+
+
+DATES = {
+    "visit_time": {"column": "seen", "kind": "date", "origin": "entry"},
+    "static": {"entry": DATE, "birth": DATE},
+    "channels": {"sampled": DATE},
+}
+
+
+def test_where_visits_are_dates_others_follow_the_visit_or_the_baseline():
+    constant = [{"rule": "constant", "channel": "operated"}]
+    schema = Schema.model_validate(
+        DATES | {"channels": {"sampled": DATE, "operated": DATE, "hb": NUMBER}, "constraints": constant}
+    )
+    assert {name: reference_of_static(schema, name) for name in schema.static} == {"entry": None, "birth": "entry"}
+    channels = {name: reference_of_channel(schema, name) for name in schema.channels}
+    assert channels == {"sampled": "seen", "operated": "entry", "hb": None}
+
+
+def test_where_visits_are_numbers_dates_follow_what_the_schema_names():
+    static = {"entry": DATE, "birth": {**DATE, "relative_to": "entry"}}
+    schema = Schema.model_validate({**DAY, "static": static, "channels": {"sampled": DATE}})
+    assert [reference_of_static(schema, name) for name in schema.static] == [None, "entry"]
+    assert reference_of_channel(schema, "sampled") is None
+
+
+def test_a_date_may_stay_on_the_calendar_or_follow_the_baseline():
+    channels = {"sampled": {**DATE, "relative_to": "calendar"}, "scanned": {**DATE, "relative_to": "entry"}}
+    static = {"entry": DATE, "opened": {**DATE, "relative_to": "calendar"}, "closed": {**DATE, "relative_to": "opened"}}
+    schema = Schema.model_validate(DATES | {"static": static, "channels": channels})
+    assert [reference_of_static(schema, name) for name in schema.static] == [None, None, "opened"]
+    assert [reference_of_channel(schema, name) for name in schema.channels] == [None, "entry"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "complaint"),
+    [
+        ({"static": {"age": {**NUMBER, "relative_to": "entry"}}}, "relative_to is for date columns"),
+        ({"static": {"birth": {**DATE, "relative_to": "entry"}}}, "must be `calendar`, a static column of kind date"),
+        ({"static": {"birth": {**DATE, "relative_to": "birth"}}}, "cannot be relative_to itself"),
+        ({**DAY, "channels": {"scan": {**DATE, "relative_to": "day"}}}, "visit times that are dates"),
+        (DATES | {"static": {"entry": {**DATE, "relative_to": "birth"}, "birth": DATE}}, "take its relative_to out"),
+        (DATES | {"static": {"entry": DATE, "a": DATE, "b": {**DATE, "relative_to": "a"}}}, "itself relative"),
+        (
+            DATES
+            | {
+                "channels": {"sampled": {**DATE, "relative_to": "seen"}},
+                "constraints": [{"rule": "constant", "channel": "sampled"}],
+            },
+            "constant within a patient cannot be relative_to its visits",
+        ),
+    ],
+)
+def test_a_date_that_cannot_follow_what_it_names_is_refused(parts, complaint):
+    with pytest.raises(ValidationError, match=complaint):
+        Schema.model_validate(parts)
