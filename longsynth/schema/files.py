@@ -21,6 +21,7 @@ _HEADER = (
     "longsynth cohort schema. Edit it, then run `longsynth check` against your tables.",
     "kind: continuous, count, binary, ordinal (levels in order), categorical or date.",
     "bounds: [lower, upper], either may be null. decimals: places that values are recorded with.",
+    "relative_to: the column with the date that a date is counted from; calendar: the date itself is learnt.",
     "inferred: what was read off the data. Take an entry out once it is confirmed from outside the data.",
 )
 _EXPLANATIONS = {

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from longsynth.exceptions import SchemaError
 from longsynth.schema.files import readable_problems
+from longsynth.schema.infer_dates import add_references
 from longsynth.schema.kinds import Guess, counted_rows, decimals_of, guess, has_time_of_day, plain, typed
 from longsynth.schema.suggest import constraints_that_hold
 from longsynth.schema.types import Channel, Schema, StaticColumn, TerminalEvent, TimeUnit, VisitTime
@@ -127,6 +128,7 @@ def propose(
     static_facts = _columns("static", static_table, patient_id, taken, notes, with_time=with_time) | baseline
     taken = {patient_id, visit_time, *_repeated(static_table, visit_table, patient_id, notes)}
     channel_facts = _columns("channels", visit_table, patient_id, taken, notes, with_time=with_time)
+    add_references(static_facts, channel_facts, static_table, visit_table, patient_id, time, notes)
     try:
         schema = Schema(
             patient_id=patient_id,
