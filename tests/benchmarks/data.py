@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from longsynth.cohort.cohort import Cohort
+from longsynth.cohort.split import split
 from longsynth.schema.types import Channel, Column, Schema, StaticColumn, TerminalEvent, VisitTime
 
 DATA = "../shared/data"
@@ -23,8 +24,13 @@ def add_data_argument(parser: argparse.ArgumentParser) -> None:
 def load_benchmark(name: str, data: str | Path = DATA) -> tuple[Cohort, Cohort]:
     """Return train and holdout of one benchmark cohort, by the patient ids in its ``split.json``."""
     cohort = load_whole(name, data)
-    split = json.loads((Path(data) / name / "split.json").read_text())
-    return cohort.select(split["train"]), cohort.select(split["holdout"])
+    parts = json.loads((Path(data) / name / "split.json").read_text())
+    return cohort.select(parts["train"]), cohort.select(parts["holdout"])
+
+
+def load_re_split(name: str, seed: int, data: str | Path = DATA) -> tuple[Cohort, Cohort]:
+    """Return another random 70/30 split by patient of one benchmark cohort."""
+    return split(load_whole(name, data), holdout=0.3, seed=seed)
 
 
 def load_whole(name: str, data: str | Path = DATA) -> Cohort:
