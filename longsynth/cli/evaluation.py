@@ -10,7 +10,7 @@ import typer
 from longsynth.cli.cohorts import read_ledger, read_place
 from longsynth.cli.limits import Limit, end_missed, parse_limit
 from longsynth.cli.outputs import check_replaceable, on_terminal, output_folder, say, waiting
-from longsynth.cli.verbs import SchemaFile, Seed, app
+from longsynth.cli.verbs import SchemaFile, Seed, app, listed
 from longsynth.exceptions import ConfigError
 
 if TYPE_CHECKING:
@@ -123,9 +123,9 @@ def _judge(
         use_case=options["use_case"],
         privacy=attacked,
         budgets=ledgers,
-        metrics=_listed(options["metrics"]),
+        metrics=listed(options["metrics"]),
         arm=options["arm"],
-        strata=_listed(options["strata"]),
+        strata=listed(options["strata"]),
         seed=seed,
         progress=on_terminal(),
     )
@@ -176,11 +176,6 @@ def missed_by(limit: Limit, comparison: Comparison) -> list[str]:
             elif not limit.holds(value):
                 lines.append(f"{what}: {value:.3g}, two real samples {result.ceiling:.3g}")
     return lines
-
-
-def _listed(text: str | None) -> list[str] | None:
-    """Return the names in a text with commas; None stays None."""
-    return None if text is None else [name for name in text.split(",") if name]
 
 
 def _named(texts: list[str]) -> dict[str, str]:

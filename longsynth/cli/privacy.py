@@ -10,10 +10,11 @@ import typer
 from longsynth.cli.cohorts import read_place
 from longsynth.cli.limits import Limit, end_missed, parse_limit
 from longsynth.cli.outputs import check_replaceable, on_terminal, output_folder, say, waiting
-from longsynth.cli.verbs import SchemaFile, Seed, app
+from longsynth.cli.verbs import SchemaFile, Seed, app, listed
 from longsynth.exceptions import ConfigError
 
 if TYPE_CHECKING:
+    from longsynth.privacy.base import Attack
     from longsynth.privacy.results import AttackResult, PrivacyAssessment
 
 MOST_SHOWN = 20
@@ -46,10 +47,13 @@ def assess_privacy_command(
     Writes every result with its control to privacy.json and privacy.csv.
     """
     check_replaceable(output)
+    asked, attackers = (listed(text) for text in (attacks, knowledge))
     limits = [parse_limit(text) for text in require or []]
-    from longsynth.privacy.assess import assess_privacy
+    from longsynth.privacy.assess import assess_privacy, chosen_attacks
     from longsynth.schema.files import read_schema
 
+    for limit in limits:
+        _check_limit(limit, chosen_attacks(asked))
     with waiting("Reading and checking the tables"):
         described = read_schema(schema)
         draws = [read_place(folder, described, "synthetic") for folder in synthetic]
@@ -59,8 +63,8 @@ def assess_privacy_command(
         draws,
         members,
         control,
-        attacks=None if attacks is None else attacks.split(","),
-        knowledge=None if knowledge is None else knowledge.split(","),
+        attacks=asked,
+        knowledge=attackers,
         seed=seed,
         progress=on_terminal(),
     )
@@ -83,24 +87,27 @@ def missed_by(limit: Limit, assessment: PrivacyAssessment) -> list[str]:
         Its name is an attack, a criterion, or ``all``; its column one of risk, risk_hi, tpr, tpr_hi, auc, auc_hi.
     assessment : PrivacyAssessment
         Whose results for all patients must keep it.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such column, or nothing of that name was to be tried.
     """
-    if limit.column not in LIMITED:
-        raise ConfigError(f"--require {limit}: there is no column {limit.column!r}; choose from {', '.join(LIMITED)}")
     of_scores = not limit.column.startswith("risk")
     everyone = [result for result in assessment.results if result.subset == "all"]
     named = [result for result in everyone if limit.name in ("all", result.attack, result.criterion)]
-    if not named:
-        names = sorted({result.attack for result in everyone})
-        raise ConfigError(f"--require {limit}: nothing called {limit.name!r} was tried; choose from {', '.join(names)}")
     tried = [one for one in named if one.n_members and (not of_scores or one.measure == "score")]
     if not tried:
         return [f"{limit}: not assessed: {named[0].reason or 'there is no such column for these attacks'}"]
     return [f"{limit}: {_what(one)}: {_value(one, limit)}" for one in tried if not _kept(one, limit)]
+
+
+def _check_limit(limit: Limit, attacks: list[Attack]) -> None:
+    """Raise `ConfigError` if a limit has no column, bounds it from below, or names nothing that is to be tried."""
+    if not limit.column:
+        raise ConfigError(f"--require {limit}: add the column to limit, for example {limit.name}.risk_hi<=0.09")
+    if limit.column not in LIMITED:
+        raise ConfigError(f"--require {limit}: there is no column {limit.column!r}; choose from {', '.join(LIMITED)}")
+    if limit.sign == ">=":
+        raise ConfigError(f"--require {limit}: a larger {limit.column} is a larger risk; write <= for >=")
+    if limit.name != "all" and all(limit.name not in (attack.name, attack.criterion) for attack in attacks):
+        names = ", ".join(["all", *(attack.name for attack in attacks)])
+        raise ConfigError(f"--require {limit}: nothing called {limit.name!r} is to be tried; choose from {names}")
 
 
 def _kept(result: AttackResult, limit: Limit) -> bool:
@@ -125,16 +132,16 @@ def _show(assessment: PrivacyAssessment) -> None:
     from longsynth.privacy.results import remarks
 
     assessed = [result for result in assessment.results if result.state == "assessed"]
-    listed = sorted(assessed, key=lambda one: (not one.flagged, -(one.risk or 0.0)))[:MOST_SHOWN]
+    largest = sorted(assessed, key=lambda one: (not one.flagged, -(one.risk or 0.0)))[:MOST_SHOWN]
     table = Table(title=repr(assessment), title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("attack", "on", "members", "control", "risk (95 % interval)", ""):
         table.add_column(name, overflow="fold")
-    for one in listed:
+    for one in largest:
         rates = (f"{one.attack_rate:.3f}", f"{one.control_rate:.3f}")
         risk = f"{one.risk:.3f} ({one.risk_lo:.3f} to {one.risk_hi:.3f})"
         table.add_row(_what(one), one.subset, *rates, risk, "leak" if one.flagged else "")
     Console().print(table)
-    if len(assessed) > len(listed):
+    if len(assessed) > len(largest):
         say(f"The {MOST_SHOWN} largest risks of {len(assessed)}; all are in privacy.csv.")
     for line in remarks(assessment):
         say(f"Note: {line}")

@@ -244,6 +244,11 @@ def show(model: Annotated[Path, typer.Argument(help="Folder of a fitted synthesi
         say(ledger_text(synthesizer.ledger))
 
 
+def listed(text: str | None) -> list[str] | None:
+    """Return the names in a text with commas; None stays None."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
 def _budget(epsilon: float | None, delta: float | None, max_visits: int | None) -> PrivacyBudget | None:
     """The budget that the options ask for, or None."""
     from longsynth.budget import PrivacyBudget

@@ -105,7 +105,7 @@ def assess_privacy(
     Article 29 Working Party (2014), Opinion 05/2014 (WP216). Giomi et al. (2023), doi:10.56553/popets-2023-0055.
     """
     made, held_out = _checked(synthetic, train, holdout)
-    chosen = _chosen(attacks)
+    chosen = chosen_attacks(attacks)
     attackers = _attackers(knowledge, train.schema)
     release = None if held_out is None else prepare_release(made, train, held_out)
     if release is not None:
@@ -129,6 +129,23 @@ def assess_privacy(
         diagnostics={} if release is None else nearest_records(release, seed),
         notes=tuple(_notes(made, train, held_out, chosen)),
     )
+
+
+def chosen_attacks(names: Sequence[str] | None) -> list[Attack]:
+    """Return the attacks of some names, each once; None: all but the slow ones.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such attack, or no name.
+    """
+    if names is None:
+        return [ATTACKS[name] for name in ATTACKS if not ATTACKS[name].is_slow]
+    if isinstance(names, str):
+        names = [names]
+    if not names:
+        raise ConfigError(f"there is no attack to try; choose from {', '.join(ATTACKS)}")
+    return [ATTACKS[name] for name in dict.fromkeys(names)]
 
 
 def _checked(
@@ -160,16 +177,6 @@ def _check_other_patients(release: Release) -> None:
         )
 
 
-def _chosen(names: Sequence[str] | None) -> list[Attack]:
-    if names is None:
-        return [ATTACKS[name] for name in ATTACKS if not ATTACKS[name].is_slow]
-    if isinstance(names, str):
-        names = [names]
-    if not names:
-        raise ConfigError(f"there is no attack to try; choose from {', '.join(ATTACKS)}")
-    return [ATTACKS[name] for name in dict.fromkeys(names)]
-
-
 def _attackers(given: str | Knowledge | Sequence[str | Knowledge] | None, schema: Schema) -> list[Knowledge]:
     if given is None:
         given = PRESETS
@@ -178,7 +185,9 @@ def _attackers(given: str | Knowledge | Sequence[str | Knowledge] | None, schema
         raise ConfigError(f"there is no attacker; choose from {', '.join(PRESETS)}")
     found = [preset(one, schema) if isinstance(one, str) else one for one in listed]
     if len({one.name for one in found}) < len(found):
-        raise ConfigError("two attackers have the same name; give each Knowledge a `name` of its own")
+        raise ConfigError(
+            "two attackers have the same name; give each preset once, and each Knowledge a `name` of its own"
+        )
     for one in found:
         one.known_channels(schema)
         one.known_static(schema)

@@ -78,9 +78,13 @@ def test_several_draws(run, tmp_path):
         (["fresh", "--holdout", "train"], "id of a train patient"),
         (["fresh", "--holdout", "nowhere"], "no static.parquet"),
         (["fresh", "--holdout", "holdout", "--require", "duplicates<0.1"], "NAME.COLUMN<=NUMBER"),
-        (["fresh", "--holdout", "holdout", "--require", "linkage.risk<=0.1"], "nothing called 'linkage' was tried"),
+        (["fresh", "--holdout", "holdout", "--require", "duplicates<=0.1"], "duplicates.risk_hi<=0.09"),
+        (["fresh", "--holdout", "holdout", "--require", "duplicates.risk_hi>=0.1"], "write <= for >="),
+        (["nowhere", "--require", "linkage.risk<=0.1"], "nothing called 'linkage' is to be tried"),
         (["fresh", "--holdout", "holdout", "--require", "duplicates.power<=0.1"], "no column 'power'"),
         (["fresh", "--holdout", "holdout", "--knowledge", "nobody"], "no attacker called 'nobody'"),
+        (["fresh", "--holdout", "holdout", "--knowledge", ""], "there is no attacker; choose from glance"),
+        (["fresh", "--holdout", "holdout", "--knowledge", "glance, glance"], "give each preset once"),
     ],
 )
 def test_usage_errors_are_exit_code_2(run, tmp_path, arguments, said):
