@@ -36,8 +36,8 @@ def judged(outcome: Outcome, about: AttackResult, rng: np.random.Generator) -> A
     Returns
     -------
     AttackResult
-        Not assessed if the outcome has a reason, if there are no trials, if the attack succeeds on every control
-        patient, or if a risk of 0.2 would not have been found with a chance of 80 % and no risk was found either.
+        Not assessed if the outcome has a reason, if there are no trials, or if the attack succeeds on every control
+        patient; else with a p-value, also where there is little power: see `adjusted`.
     """
     about = replace(about, part=outcome.part, measure=outcome.measure, n_requested=outcome.n_requested)
     if outcome.reason is not None:
@@ -56,7 +56,7 @@ def judged(outcome: Outcome, about: AttackResult, rng: np.random.Generator) -> A
         values = {"rate": _of_rates, "score": _of_scores, "closeness": _of_closeness}[outcome.measure](outcome, rng)
     except NotComputableError as error:
         return unassessed(about, str(error))
-    return _without_power(replace(about, **values))
+    return replace(about, **values)
 
 
 def unassessed(about: AttackResult, reason: str) -> AttackResult:
@@ -66,13 +66,18 @@ def unassessed(about: AttackResult, reason: str) -> AttackResult:
 
 
 def adjusted(results: Sequence[AttackResult]) -> tuple[AttackResult, ...]:
-    """Return results with p-values adjusted by Holm for all of them, and flags."""
+    """Return results with flags, their p-values adjusted by Holm for all that could have been flagged.
+
+    A result without a flag is not assessed if a risk of 0.2 would not have been found with a chance of 80 %. It counts
+    in the adjustment all the same: it would have been shown, had its p-value been small.
+    """
     known = [result.p_value for result in results if result.p_value is not None]
     left = iter(rates.holm(np.array(known)).tolist())
     found = []
     for result in results:
         p = None if result.p_value is None else next(left)
-        found.append(replace(result, p_adjusted=p, flagged=None if p is None else p <= LEVEL))
+        one = replace(result, p_adjusted=p, flagged=None if p is None else p <= LEVEL)
+        found.append(one if one.flagged is not False else _without_power(one))
     return tuple(found)
 
 
@@ -171,7 +176,7 @@ def _smallest(trials: Trials, n_draws: int) -> Floats:
 
 def _without_power(result: AttackResult) -> AttackResult:
     detectable = result.minimum_detectable_risk or 0.0
-    if detectable <= UNDERPOWERED or (result.p_value or 0.0) <= LEVEL:
+    if detectable <= UNDERPOWERED:
         return result
     needed = rates.patients_needed(UNDERPOWERED, min(result.control_rate or 0.0, 0.99))
     return unassessed(

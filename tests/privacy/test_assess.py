@@ -1,6 +1,7 @@
 """What an assessment says when there is nothing to conclude, and how its results are kept."""
 
 import json
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -11,6 +12,7 @@ from metric_worlds import SCHEMA, relabelled, with_visits, world
 import longsynth as ls
 from longsynth.cohort.cohort import Cohort
 from longsynth.exceptions import CohortError, ConfigError
+from longsynth.privacy.judge import adjusted
 from longsynth.privacy.knowledge import Knowledge
 from longsynth.privacy.results import COLUMNS, AttackResult, PrivacyAssessment
 from longsynth.schema.types import Schema
@@ -47,6 +49,22 @@ def test_twenty_patients_are_too_few():
     judged = [one for one in found.results if one.measure != "closeness"]
     assert {one.state for one in judged} == {"not assessed"}
     assert any("too few patients" in one.reason for one in judged)
+
+
+def test_results_hidden_for_lack_of_power_count_in_the_adjustment():
+    """Each could have been flagged: a small p-value among so many is not the same as alone."""
+    about = AttackResult("a", "linkage", "", "", "", "", "all", risk=0.5, minimum_detectable_risk=0.6, p_value=0.001)
+    alone = adjusted([about])
+    among = adjusted([about, *(replace(about, p_value=0.5) for _ in range(99))])
+    assert alone[0].flagged
+    assert {one.state for one in among} == {"not assessed"}
+    assert all("too few patients" in one.reason for one in among)
+
+
+def test_twenty_fresh_patients_raise_no_alarm():
+    for seed in range(5):
+        few = [world(20, 100 + 3 * seed + part) for part in range(3)]
+        assert not any(one.flagged for one in ls.assess_privacy(*few, seed=seed).results)
 
 
 def test_a_copy_of_few_patients_is_still_shown():
