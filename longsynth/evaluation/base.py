@@ -72,6 +72,9 @@ class Metric:
         It is also computed within strata of patients.
     most_patients : int or None
         It is never given more patients a side; None: as many as others of its kind.
+    is_standardised : bool
+        It is in units of its own standard error, or made of what is, so that chance moves it as much in few patients as
+        in many.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Metric:
     is_costly: bool = False
     by_stratum: bool = False
     most_patients: int | None = None
+    is_standardised: bool = False
 
 
 METRICS: Registry[Metric] = Registry("metric")
@@ -101,13 +105,14 @@ def metric(
     is_costly: bool = False,
     by_stratum: bool = False,
     most_patients: int | None = None,
+    is_standardised: bool = False,
 ) -> Callable[[MetricFunction], MetricFunction]:
     """Register the function below as the metric of its name; arguments as the attributes of `Metric`."""
 
     def register(function: MetricFunction) -> MetricFunction:
         name = function.__name__  # type: ignore[attr-defined]
-        about = (name, block, level, title, function, best, worse, unit, is_costly, by_stratum, most_patients)
-        METRICS.add(name, Metric(*about))
+        sizes = (is_costly, by_stratum, most_patients, is_standardised)
+        METRICS.add(name, Metric(name, block, level, title, function, best, worse, unit, *sizes))
         return function
 
     return register

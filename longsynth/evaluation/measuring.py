@@ -188,7 +188,7 @@ def _row(metric: Metric, part: str, job: Job, n: int, drawn: Measured, halved: M
         notes.append(f"{len(real)} of {job.effort.n_splits} pairs of real samples give a value")
     reach = None
     if len(parted) >= job.effort.n_halves // 2:
-        reach = float(norm.ppf(1 - TAIL)) * half_sample_sd(parted, n)
+        reach = float(norm.ppf(1 - TAIL)) * half_sample_sd(parted, n, metric.is_standardised)
     else:
         notes.append("no interval, as half of the patients are too few")
     result = replace(

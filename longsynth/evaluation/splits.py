@@ -113,7 +113,7 @@ def halves(pair: Pair, number: int, seed: int) -> Iterator[Pair]:
         yield first, second
 
 
-def half_sample_sd(values: Array, n: int) -> float:
+def half_sample_sd(values: Array, n: int, is_standardised: bool = False) -> float:
     """Return the standard deviation of a statistic of ``n`` patients from its values on halves of them.
 
     Parameters
@@ -122,12 +122,15 @@ def half_sample_sd(values: Array, n: int) -> float:
         The statistic on ``n // 2`` patients drawn without replacement.
     n : int
         Patients in the whole sample.
+    is_standardised : bool
+        Whether the statistic is in units of its own standard error.
 
     Returns
     -------
     float
         ``sd(values) * sqrt(m / (n - m))`` with ``m = n // 2``: given the sample, a statistic of m of n patients varies
-        by ``(1/m - 1/n)`` where the statistic of all n varies by ``1/n``.
+        by ``(1/m - 1/n)`` where the statistic of all n varies by ``1/n``. If it is standardised, that is by
+        ``m (1/m - 1/n)`` where all n vary by 1: ``sd(values) * sqrt(n / (n - m))``.
 
     Notes
     -----
@@ -139,7 +142,7 @@ def half_sample_sd(values: Array, n: int) -> float:
     Shao and Wu (1989), A general theory for jackknife variance estimation, doi:10.1214/aos/1176347263.
     """
     m = n // 2
-    return float(values.std(ddof=1) * np.sqrt(m / (n - m)))
+    return float(values.std(ddof=1) * np.sqrt((n if is_standardised else m) / (n - m)))
 
 
 def band(values: Array) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """What every registered metric must obey, whoever wrote it."""
 
 import math
+from importlib import import_module
 
 import polars as pl
 import pytest
@@ -103,6 +104,24 @@ def test_a_metric_says_how_to_read_it(name):
     assert metric.title and not metric.title.endswith(".") and math.isfinite(metric.best)
     assert metric.function.__doc__ and "Sees" in metric.function.__doc__
     assert metric.worse in ("higher", "lower", "both")
+
+
+def test_metrics_in_standard_errors_say_so():
+    every = {name: METRICS[name] for name in METRICS}
+    standardised = {name for name, one in every.items() if one.is_standardised}
+    in_errors = {name for name, one in every.items() if one.unit == "standard errors"}
+    assert standardised == in_errors | {"hazard_ratio_overlap"}
+
+
+def test_metrics_that_take_a_sub_sample_of_patients_declare_it():
+    """So that the judge draws it and says so: a metric never gets more than it would use."""
+    capped = {}
+    for name in METRICS:
+        one = METRICS[name]
+        most = vars(import_module(one.function.__module__)).get("MOST_PATIENTS")
+        if most is not None:
+            capped[name] = one.most_patients == most
+    assert capped == dict.fromkeys(("alignment_mmd", "cluster_shares", "detect_sequence", "signature_mmd"), True)
 
 
 @pytest.mark.parametrize("name", PROFILES)

@@ -124,7 +124,7 @@ def test_damage_to_visits_is_not_seen(name, cohort, fresh):
 def test_the_type_one_error_is_that_of_the_test(cohort, fresh):
     rates = [trial._false_findings(c, ARM) for c in (cohort, fresh, simulate_cohort(1000, 4, TRUTH))]
     for rate in rates:
-        assert rate == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / 500))
+        assert rate == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / trial.N_PERMUTATIONS))
     few = with_static(cohort, cohort.static.with_columns(status=(pl.int_range(pl.len()) < 2).cast(pl.Int64)))
     assert trial._false_findings(few, ARM) < 0.03  # two events never give a significant difference
     assert values("type_one_error", few, cohort)[WHOLE] < -0.015

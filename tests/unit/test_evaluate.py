@@ -100,6 +100,24 @@ def test_the_spread_over_halves_is_that_of_the_statistic():
     assert half_sample_sd(np.array(found), 41) == pytest.approx(truth, rel=3 / np.sqrt(2 * 4000))
 
 
+def test_the_spread_over_halves_of_a_standardised_statistic_is_that_of_the_statistic():
+    """Of sqrt(n) mean / s, which has variance 1 for any n, over 300 samples; taken for a mean it would seem 1/2."""
+    n, found = 200, []
+    for k in range(300):
+        values, halves_of_them = stream(k).normal(size=n), stream(k, "half")
+        parts = np.array([halves_of_them.permutation(values)[: n // 2] for _ in range(40)])
+        found.append(np.sqrt(n // 2) * parts.mean(axis=1) / parts.std(axis=1, ddof=1))
+    standardised, plain = (np.mean([half_sample_sd(one, n, kind) ** 2 for one in found]) for kind in (True, False))
+    error = np.sqrt(2 / 39 / 300)  # of the mean of 300 variances over 40 halves each, in shares of it
+    assert standardised == pytest.approx(1, rel=3 * error + 0.02)  # t with 99 degrees of freedom has variance 1.02
+    assert plain == pytest.approx(0.5, rel=3 * error + 0.02)
+
+
+def test_the_interval_of_a_standardised_metric_is_wider(little, real):
+    plain, standardised = run(world(80, 2), real, metric(), metric(is_standardised=True)).results
+    assert standardised.hi - standardised.lo == pytest.approx(np.sqrt(2) * (plain.hi - plain.lo))
+
+
 @pytest.mark.parametrize("n_splits", [19, 39, 79])
 def test_the_band_is_exceeded_in_the_stated_share_of_cases(n_splits):
     """2.5 % each side, within 4 binomial standard errors over 4,000 ceilings."""

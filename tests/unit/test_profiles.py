@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 
+import battery
+import numpy as np
 import polars as pl
 import pytest
 
+from longsynth.evaluation.evaluate import evaluate_all
 from longsynth.evaluation.results import Evaluation, MetricResult, Provenance
 from longsynth.exceptions import ConfigError
 from longsynth.report.profiles import PROFILES, Profile, judge, load_profile
@@ -193,9 +196,46 @@ def test_profiles_ask_for_what_exists_and_say_who_says_so(name):
 
 def test_stricter_uses_have_limits_at_least_as_strict():
     order = ("exploratory_analysis", "trial_design", "external_control_arm")
-    for check in ("marginals", "detection", "trajectories"):
-        limits = [load_profile(name).checks[check].limit for name in order]
-        assert limits == sorted(limits, reverse=True)
+    for check in (
+        "marginals",
+        "detection",
+        "trajectories",
+        "associations",
+        "diversity",
+        "survival_curves",
+        "prognosis",
+    ):
+        asked = [load_profile(name).checks[check] for name in order]
+        limits = [one.limit for one in asked]
+        assert limits == sorted(limits, reverse=True) and all(one.required for one in asked)
+
+
+@pytest.mark.parametrize("name", ["trial_design", "external_control_arm"])
+def test_trials_ask_for_the_effect_of_treatment_curves_censoring_and_the_type_one_error(name):
+    asked = {metric: check for check in load_profile(name).checks.values() for metric in check.metrics}
+    for metric in ("treatment_log_hazard_ratio", "treatment_rmst", "type_one_error"):
+        assert asked[metric].required and asked[metric].needs == ("terminal event", "arm")
+    for metric in ("km_distance", "censoring_distance", "calibration"):
+        assert asked[metric].required and asked[metric].needs == ("terminal event",)
+    assert not asked["treatment_decision"].required  # one pair of samples is an anecdote
+
+
+def test_a_fresh_sample_does_not_fail_trial_design_and_swapped_arms_do():
+    train, holdout, fresh = (battery.fresh(200, seed) for seed in (1, 2, 3))
+    made = {"fresh": fresh, "swapped": battery.arms_swapped(fresh, np.random.default_rng(0))}
+    metrics = ["treatment_log_hazard_ratio", "treatment_rmst", "treatment_decision", "type_one_error", "km_distance"]
+    found = evaluate_all(made, train=train, holdout=holdout, metrics=metrics, arm="arm", strata=[], seed=0)
+    lines = judge(load_profile("trial_design"), found, {}, {}).lines
+    failed = {(line.model, line.subject.partition(":")[0]) for line in lines if line.state == "fail"}
+    assert failed == {
+        ("swapped", name) for name in ("treatment_log_hazard_ratio", "treatment_rmst", "treatment_decision")
+    }
+
+
+def test_no_default_margin_is_given_for_the_effect_in_an_external_control_arm():
+    checks = load_profile("external_control_arm").checks
+    for name in ("treatment_effect", "treatment_time", "survival_time"):
+        assert checks[name].limit is None and "user" in checks[name].source
 
 
 def test_the_external_control_arm_says_first_what_it_is_not():

@@ -60,6 +60,7 @@ def log_hazard_ratio(sample: Cohort, reference: Cohort, _setting: Setting) -> di
     title="Overlap of the 95 % intervals of the log hazard ratio of a static attribute",
     best=1.0,
     worse="lower",
+    is_standardised=True,
 )
 def hazard_ratio_overlap(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Overlap of confidence intervals of the log hazard ratio: ``(I / length_R + I / length_S) / 2``.

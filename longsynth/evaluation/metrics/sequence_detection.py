@@ -14,7 +14,7 @@ from longsynth.evaluation.paths import Paths, paired_paths
 from longsynth.evaluation.visit_arrays import Array
 from longsynth.seeding import stream
 
-MOST_PATIENTS = 1_000
+MOST_PATIENTS = 200
 MOST_VISITS = 100
 N_SEEDS = 5
 N_FOLDS = 5
@@ -25,7 +25,7 @@ PENALTIES = tuple(float(10**power) for power in range(0, 6))
 
 @metric(
     block="detection", level="trajectory", title="Detection by sequences (random convolutions)", best=0.5,
-    is_costly=True, most_patients=200,
+    is_costly=True, most_patients=MOST_PATIENTS,
 )  # fmt: skip
 def detect_sequence(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
     """Return how well patients of the sample are told from those of the reference by their sequences of visits.
@@ -57,7 +57,7 @@ def detect_sequence(sample: Cohort, reference: Cohort, setting: Setting) -> dict
 
     Notes
     -----
-    At most 1,000 patients a side and 100 visits a patient are used. A small network trained anew for every seed would
+    At most 200 patients a side and 100 visits a patient are used. A small network trained anew for every seed would
     see as much with more luck: random filters need no training and no deep learning library, and only the linear
     classifier is fitted. All visits of a patient are one row, so folds never share a patient.
 

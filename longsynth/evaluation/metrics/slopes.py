@@ -79,7 +79,13 @@ def slope_distribution(sample: Cohort, reference: Cohort, _setting: Setting) -> 
     return with_whole(parts, NEEDED)
 
 
-@metric(block="temporal", level="trajectory", title="Mean slope, difference in standard errors", unit="standard errors")
+@metric(
+    block="temporal",
+    level="trajectory",
+    title="Mean slope, difference in standard errors",
+    unit="standard errors",
+    is_standardised=True,
+)
 def slope_mean(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the difference between the channels' mean slopes in units of its standard error.
 
@@ -116,7 +122,13 @@ def slope_mean(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str
     return with_whole(parts, NEEDED) | {WHOLE: _root_mean_square(list(parts.values()))}
 
 
-@metric(block="trial", level="trajectory", title="Mean slope in each arm", unit="standard errors")
+@metric(
+    block="trial",
+    level="trajectory",
+    title="Mean slope in each arm",
+    unit="standard errors",
+    is_standardised=True,
+)
 def slope_by_arm(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
     """Return the difference between the channels' mean slopes in each arm, in units of its standard error.
 
@@ -163,7 +175,12 @@ def slope_by_arm(sample: Cohort, reference: Cohort, setting: Setting) -> dict[st
 
 
 @metric(
-    block="trial", level="trajectory", title="Difference of slopes between arms", worse="both", unit="standard errors"
+    block="trial",
+    level="trajectory",
+    title="Difference of slopes between arms",
+    worse="both",
+    unit="standard errors",
+    is_standardised=True,
 )
 def slope_arm_effect(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
     """Return the error of the effect of treatment on the slopes, in units of its standard error.
