@@ -13,6 +13,8 @@ SETTINGS = {
     "two releases and a training, epsilon 3": ([(5.8, 1.0, 1), (1.9, 1.0, 1), (1.6, 0.05, 300)], 1e-6),
     "two releases and a training, epsilon 1": ([(17.0, 1.0, 1), (6.0, 1.0, 1), (3.2, 0.05, 300)], 1e-6),
     "two releases and a training, epsilon 8": ([(2.4, 1.0, 1), (0.9, 1.0, 1), (0.9, 0.05, 300)], 1e-5),
+    "two releases and a training, epsilon 0.1": ([(160.0, 1.0, 1), (80.0, 1.0, 1), (35.0, 0.05, 300)], 1e-6),
+    "two releases and a training, epsilon 0.05": ([(320.0, 1.0, 1), (160.0, 1.0, 1), (70.0, 0.05, 300)], 1e-6),
     "many small samples": ([(30.0, 1.0, 1), (4.0, 1.0, 1), (0.8, 0.01, 2000)], 1e-7),
 }
 
