@@ -163,7 +163,8 @@ def fit(
 ) -> None:
     """Fit a synthesizer to the train patients of a cohort.
 
-    An interrupted fit leaves its checkpoints beside the output folder; --resume continues from them.
+    An interrupted fit leaves its checkpoints beside the output folder, and so does one that fails after it has spent
+    some of a privacy budget; --resume continues from them.
     """
     from longsynth.artifact import check_writable
 
@@ -190,7 +191,8 @@ def fit(
     try:
         synthesizer.fit(cohort, work_dir=checkpoints, resume=resume, progress=on_terminal())
     except (LongsynthError, OSError) as error:
-        if not resume:
+        is_paid_for = synthesizer.ledger is not None and bool(synthesizer.ledger.spends)
+        if not resume and not is_paid_for:
             shutil.rmtree(checkpoints, ignore_errors=True)
         if isinstance(error, OSError):  # it names a file that nobody asked for
             raise OSError(error.errno, error.strerror or str(error), str(output)) from error

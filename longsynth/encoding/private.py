@@ -32,7 +32,9 @@ from longsynth.encoding.numeric import NumericCodec
 from longsynth.encoding.visit_times import TimeScale
 from longsynth.schema.types import DAYS_PER_UNIT, NUMERIC_KINDS, Level, Schema
 
-N_POWERS = 24
+N_VISIT_POWERS = 24
+_LONGEST_YEARS = 150.0
+_A_YEAR = {"minutes": 525_960, "hours": 8766, "days": 365.25, "weeks": 52.2, "months": 12, "years": 1}
 SIZE_SENSITIVITY = float(np.sqrt(3.0))
 _REST_OF_VISITS, _REST_OF_TIMES = 0.02, 0.002
 _FEW_BINS, _MANY_BINS, _MANY_PATIENTS = 24, 48, 2000
@@ -59,13 +61,15 @@ class Sizes:
 
 
 def size_sums(cohort: Cohort) -> np.ndarray:
-    """Sums (1 + 2 * N_POWERS,) of the first release: patients; by number of visits; by end of follow-up in steps.
+    """Sums of the first release: patients; by number of visits; by end of follow-up in recordable steps.
 
-    One patient adds 1 to one entry of each part: a vector of length ``SIZE_SENSITIVITY``.
+    One patient adds 1 to one entry of each part: a vector of length ``SIZE_SENSITIVITY``. There are 1, then
+    ``N_VISIT_POWERS``, then as many sums as powers of two of steps in the longest life.
     """
-    tables = CohortTables(cohort)
+    tables, n_powers = CohortTables(cohort), _n_time_powers(cohort.schema)
     steps = np.nan_to_num(tables.duration) / _step(cohort.schema)
-    return np.concatenate([[cohort.n_patients], _by_power(np.diff(tables.offsets)), _by_power(steps)])
+    visits = _by_power(np.diff(tables.offsets), N_VISIT_POWERS)
+    return np.concatenate([[cohort.n_patients], visits, _by_power(steps, n_powers)])
 
 
 def read_sizes(noisy: np.ndarray, sd: float, schema: Schema, max_visits: int | None) -> Sizes:
@@ -73,7 +77,7 @@ def read_sizes(noisy: np.ndarray, sd: float, schema: Schema, max_visits: int | N
 
     Parameters
     ----------
-    noisy : ndarray, shape (1 + 2 * N_POWERS,)
+    noisy : ndarray
         Noisy :func:`size_sums`.
     sd : float
         Standard deviation of the noise.
@@ -82,23 +86,28 @@ def read_sizes(noisy: np.ndarray, sd: float, schema: Schema, max_visits: int | N
     max_visits : int or None
         The declared contribution bound; None: the power of two that most patients stay within.
     """
-    visits, ends = np.split(noisy[1:], 2)
+    visits, ends = np.split(noisy[1:], [N_VISIT_POWERS])
     n_patients = max(float(noisy[0]), 1.0)
     chosen = max_visits or 2 ** _last_power(visits, sd, _REST_OF_VISITS * n_patients)
     longest = 2.0 ** _last_power(ends, sd, _REST_OF_TIMES * n_patients) * _step(schema)
     return Sizes(n_patients, chosen, longest)
 
 
-def _by_power(values: np.ndarray) -> np.ndarray:
-    """Number of patients by the smallest power of two that their value does not exceed, shape (N_POWERS,)."""
-    power = np.ceil(np.log2(np.clip(values, 1.0, 2.0**N_POWERS))).astype(int)
-    return np.bincount(np.minimum(power, N_POWERS - 1), minlength=N_POWERS).astype(float)
+def _by_power(values: np.ndarray, n_powers: int) -> np.ndarray:
+    """Number of patients by the smallest power of two that their value does not exceed, shape (n_powers,)."""
+    power = np.ceil(np.log2(np.clip(values, 1.0, 2.0 ** (n_powers - 1)))).astype(int)
+    return np.bincount(power, minlength=n_powers).astype(float)
 
 
 def _last_power(noisy: np.ndarray, sd: float, rest: float) -> int:
     """Smallest power such that no more than ``rest`` patients, or noise, lie above it."""
     above = np.where(noisy > 3 * sd, noisy, 0.0)
-    return next(power for power in range(N_POWERS) if above[power + 1 :].sum() <= rest)
+    return next(power for power in range(len(noisy)) if above[power + 1 :].sum() <= rest)
+
+
+def _n_time_powers(schema: Schema) -> int:
+    """Powers of two, that of 1 included, up to the recordable steps of the longest life; known from the schema."""
+    return int(np.ceil(np.log2(_LONGEST_YEARS * _A_YEAR[schema.time_unit] / _step(schema)))) + 1
 
 
 def _step(schema: Schema) -> float:

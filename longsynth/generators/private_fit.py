@@ -49,13 +49,13 @@ from longsynth.training.expected import is_close_to_noise
 from longsynth.training.noise import SecretRandomness
 from longsynth.training.private_plan import PrivatePlan, margins_noise, private_plan, sizes_noise
 from longsynth.training.private_rounds import CRITIC_STEPS, PrivateRounds
-from longsynth.training.trainer import is_main_process, quiet_training, run_stage
+from longsynth.training.trainer import is_main_process, quiet_training, run_stage, starts_side_by_side
 
 PUBLIC = (
     "schema: names, kinds, units, declared bounds, levels and precision, constraints",
     "objective, network sizes and all settings: by rule from epsilon, delta and the noisy number of patients",
 )
-RELEASES = "private.json"
+RELEASES, FIRST_RELEASE = "private.json", "sizes.json"
 PRECISE_MARGINS = 50
 _MOST_WAIT_SECONDS = 600
 
@@ -182,30 +182,54 @@ def _releases(train: Cohort, ledger: PrivacyLedger, settings: FitSettings, rando
         _wait_for(path)
     if not is_main_process() or (settings.resume and path.exists()):
         return _read(path, ledger)
+    if path.exists() and starts_side_by_side():
+        raise ConfigError(
+            "work_dir holds the noisy counts of an earlier fit, and processes that start side by side would take them "
+            "for those of this one; give an empty work_dir, or carry that fit on with resume=True"
+        )
     settings.folder.mkdir(parents=True, exist_ok=True)
     ledger.public = PUBLIC
-    releases = _measure(train, ledger, randomness)
+    releases = _measure(train, ledger, settings, randomness)
     told = {"sizes": releases.sizes.tolist(), "cells": releases.cells.tolist(), "ledger": ledger.to_json()}
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(told))
-    part.replace(path)
+    _write(path, told)
     return releases
 
 
-def _measure(train: Cohort, ledger: PrivacyLedger, randomness: SecretRandomness) -> _Releases:
+def _write(path: Path, told: dict[str, Any]) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(told))
+    part.replace(path)
+
+
+def _measure(train: Cohort, ledger: PrivacyLedger, settings: FitSettings, randomness: SecretRandomness) -> _Releases:
     budget = ledger.budget
-    alone = noise_for(budget.epsilon, budget.allowed_delta, lambda noise: [(noise, 1.0, 1)])
-    what = "numbers of patients and visits, length of follow-up"
-    ledger.add(_gaussian(what, SIZE_SENSITIVITY, sizes_noise(alone), ledger))
-    noisy_sizes = _noisy(size_sums(train), ledger.spends[0], randomness)
+    noisy_sizes = _measure_sizes(train, ledger, settings, randomness)
     sizes = read_sizes(noisy_sizes, _sd(ledger.spends[0]), train.schema, budget.max_visits)
     _check_delta(ledger, sizes)
     cells = cell_encoder(train.schema, sizes)
-    sensitivity = cell_sensitivity(cells)
+    sensitivity, first = cell_sensitivity(cells), _events(ledger)
+    alone = noise_for(budget.epsilon, budget.allowed_delta, lambda noise: [*first, (noise, 1.0, 1)])
     noise = margins_noise(alone, sizes.n_patients, sensitivity)
     ledger.add(_gaussian("margins of all columns, gaps and ends of record", sensitivity, noise, ledger))
     noisy_cells = _noisy(cell_sums(cells, cells.transform(train), sizes.max_visits), ledger.spends[1], randomness)
     return _Releases(noisy_sizes, noisy_cells, ledger)
+
+
+def _measure_sizes(
+    train: Cohort, ledger: PrivacyLedger, settings: FitSettings, randomness: SecretRandomness
+) -> np.ndarray:
+    """Make the first release, or take over that of a fit in the same folder which got no further, at its noise."""
+    budget, path = ledger.budget, settings.folder / FIRST_RELEASE
+    what = "numbers of patients and visits, length of follow-up"
+    if settings.resume and path.exists():
+        told = json.loads(path.read_text())
+        ledger.add(_gaussian(what, SIZE_SENSITIVITY, told["noise_multiplier"], ledger))
+        return np.array(told["sizes"])
+    alone = noise_for(budget.epsilon, budget.allowed_delta, lambda noise: [(noise, 1.0, 1)])
+    ledger.add(_gaussian(what, SIZE_SENSITIVITY, sizes_noise(alone), ledger))
+    noisy = _noisy(size_sums(train), ledger.spends[0], randomness)
+    _write(path, {"sizes": noisy.tolist(), "noise_multiplier": ledger.spends[0].noise_multiplier})
+    return noisy
 
 
 def _read(path: Path, ledger: PrivacyLedger) -> _Releases:
@@ -266,7 +290,9 @@ def _check_delta(ledger: PrivacyLedger, sizes: Sizes) -> None:
     if ledger.budget.allowed_delta > 1 / (10 * surely):
         raise PrivacyError(
             f"delta is too large: for {sizes.n_patients:,.0f} patients it must be at most 1 / (10 n) = {most:.1g}; "
-            "with a larger one, a release that shows one of them in full would be allowed. Give a smaller one"
+            "with a larger one, a release that shows one of them in full would be allowed. Give a smaller one. The "
+            "noisy number of patients has been paid for: a new Synthesizer that fits in the same work_dir with resume=True "
+            "(--resume) takes it over, at what it costs under its own budget"
         )
 
 

@@ -24,8 +24,8 @@ _ERRORS = (5e-4, 0.01)
 def epsilon_of(events: Sequence[Event], delta: float) -> float:
     """Return the epsilon of all events together at ``delta``; smaller is stronger privacy.
 
-    Numerical composition of privacy loss distributions, as an upper bound. What the numbers add to it is 1 % of epsilon,
-    but at least 0.0005 and at most 0.01.
+    Numerical composition of privacy loss distributions, as an upper bound. What the numerics add to it is 1 % of
+    epsilon, but at least 0.0005 and at most 0.01.
 
     Parameters
     ----------

@@ -88,10 +88,15 @@ class PrivateModule(pl.LightningModule):
         return (total + noise.to(self.device)) / self.plan.expected_batch
 
     def on_fit_start(self) -> None:
-        """Raise if the processes do not train on the same codes, as where they read different releases."""
+        """Raise if the processes do not train the same network on the same codes, as where they read other releases."""
         mine = zlib.crc32(self.encoded.static_codes.tobytes() + self.encoded.codes.tobytes())
+        for value in self.state_dict().values():
+            mine = zlib.crc32(value.cpu().numpy().tobytes(), mine)
         if self.trainer.strategy.broadcast(mine) != mine:
-            raise ConfigError("the processes of a private fit do not read the same work_dir; empty it and start anew")
+            raise ConfigError(
+                "the processes of a private fit have not read the same noisy counts. Those of the first process are "
+                "paid for and kept: fit in the same work_dir with resume=True, which all processes must be able to read"
+            )
 
     def _shared(self, draw: Callable[[], Any]) -> Any:
         """What the first process draws, in every process."""

@@ -6,9 +6,9 @@ python -m tests.benchmarks.private_utility --cohort physionet2012 --epsilons 1,3
 The gain is that in held-out log-likelihood a patient, in nats, over the margins of the same noisy encoder. Arms: the
 private fit; ``no DP``: the same network and encoder without clipping and noise; ``clip only``: with clipping, without
 noise; ``tables``: noisy two-way tables for the same budget instead of gradients. The share kept is the private gain
-over that without DP. Kaplan-Meier area: of as many synthetic patients as train has against the holdout. Hazard ratios: whether
-the true ones lie in the intervals of ten synthetic cohorts together, as in ``private_hazard``. Rows go to ``<out>/utility.jsonl``; those that are there are not run again. Smaller epsilon is
-stronger privacy.
+over that without DP. Kaplan-Meier area: of as many synthetic patients as train has against the holdout. Hazard ratios:
+whether the true ones lie in the intervals of ten synthetic cohorts together, as in ``private_hazard``. Rows go to
+``<out>/utility.jsonl``; those that are there are not run again. Smaller epsilon is stronger privacy.
 """
 
 from __future__ import annotations

@@ -90,3 +90,17 @@ def test_everything_that_is_open_is_listed(run):
     err = run("fit", *TABLES[:4], "--schema", "open.yaml", *BUDGET, "-o", "refused")[2]
     assert "channels column 'bili': bounds (lower and upper), decimals" in err
     assert "visit time 'day': decimals" in err
+
+
+def test_noisy_counts_that_were_paid_for_are_kept_for_the_next_try(run, folder):
+    checkpoints = folder / ".again.checkpoints"
+    assert run("fit", *TABLES[:4], "--schema", "open.yaml", *BUDGET, "-o", "again")[0] == 2
+    assert not checkpoints.exists()  # nothing was spent
+    assert "--resume" in run("fit", *TABLES, "--epsilon", "8", "--delta", "0.09", "-o", "again")[2]
+    paid = (checkpoints / "sizes.json").read_bytes()
+    code, _, err = run("fit", *TABLES, "--epsilon", "8", "--delta", "0.09", "--resume", "-o", "again")
+    assert code == 2 and "delta is too large" in err
+    assert (checkpoints / "sizes.json").read_bytes() == paid
+    code, out, err = run("fit", *TABLES, *BUDGET, "--resume", "-o", "again")
+    assert code == 0, err
+    assert out.count("Gaussian") == 3 and not checkpoints.exists()

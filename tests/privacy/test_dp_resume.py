@@ -1,18 +1,22 @@
 """A private fit that is cut off and carried on asks the patients no second time, and no other fit is carried on."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from private_worlds import declared_schema, made_cohort, quick_private
+from private_worlds import Processes, declared_schema, made_cohort, model_of, plan_of, quick_private, training_of
 
 import longsynth as ls
 from longsynth.cohort.cohort import Cohort
+from longsynth.encoding.private import Sizes
 from longsynth.exceptions import ConfigError, PrivacyError
 from longsynth.generators import private_fit
+from longsynth.training.accounting import epsilon_of
 from longsynth.training.dp_sgd import STEPS_AN_EPOCH, PrivateTraining
 from longsynth.training.noise import SecretRandomness
+from longsynth.training.private_plan import private_plan
 
 BUDGET = ls.PrivacyBudget(epsilon=8, delta=1e-3)
 N_STEPS = 3 * STEPS_AN_EPOCH
@@ -127,7 +131,69 @@ def test_no_loss_is_watched_or_logged(train, steps, tmp_path):
     assert not any("loss" in line or "nll" in line for line in logged)
 
 
+@pytest.mark.parametrize("next_delta", [1e-3, 2e-3])
+def test_a_delta_that_was_too_large_costs_the_first_release_once(next_delta, train, steps, tmp_path, monkeypatch):
+    """The noisy sizes are taken over with the noise that they have, at what that costs under the next budget."""
+    monkeypatch.setattr(private_fit, "noise_for", lambda epsilon, delta, _: 0.5 - delta)
+    monkeypatch.setattr(private_fit, "epsilon_of", lambda events, delta: sum(1 / event[0] for event in events) + delta)
+    refused = new(ls.PrivacyBudget(epsilon=8, delta=0.09))
+    with pytest.raises(PrivacyError, match="resume=True"):
+        refused.fit(train, work_dir=tmp_path)
+    told = json.loads((tmp_path / private_fit.FIRST_RELEASE).read_text())
+    monkeypatch.setattr(private_fit, "size_sums", lambda *_: pytest.fail("the patients were asked again"))
+    synthesizer = new(ls.PrivacyBudget(epsilon=8, delta=next_delta)).fit(train, work_dir=tmp_path, resume=True)
+    first, second, third = synthesizer.ledger.spends
+    assert first.noise_multiplier == refused.ledger.spends[0].noise_multiplier == told["noise_multiplier"]
+    assert first.epsilon == 1 / first.noise_multiplier + next_delta < second.epsilon < third.epsilon
+    assert json.loads((tmp_path / private_fit.RELEASES).read_text())["sizes"] == told["sizes"]
+
+
+def test_a_fit_that_was_cut_off_between_the_releases_makes_the_second_one_alone(train, steps, tmp_path, monkeypatch):
+    def killed(*_):
+        raise Killed
+
+    with monkeypatch.context() as while_fitting, pytest.raises(Killed):
+        while_fitting.setattr(private_fit, "cell_sums", killed)
+        new().fit(train, work_dir=tmp_path)
+    monkeypatch.setattr(private_fit, "size_sums", lambda *_: pytest.fail("the patients were asked again"))
+    assert len(new().fit(train, work_dir=tmp_path, resume=True).ledger.spends) == 3
+
+
+def test_what_a_first_release_left_over_is_all_that_there_is(train, tmp_path, monkeypatch):
+    """With the accountant: sizes of a generous delta are dearer under a smaller one, and all spends fit the budget."""
+    small = lambda n: replace(private_plan(n), n_steps=10)  # noqa: E731
+    monkeypatch.setattr(private_fit, "private_plan", small)
+    monkeypatch.setattr(private_fit, "N_OWN_PATIENTS", 50)
+    with pytest.raises(PrivacyError, match="delta is too large"):
+        new(ls.PrivacyBudget(epsilon=8, delta=0.09)).fit(train, work_dir=tmp_path)
+    spends = new().fit(train, work_dir=tmp_path, resume=True).ledger.spends
+    assert 0 < spends[0].epsilon < spends[1].epsilon < spends[2].epsilon <= 8
+    events = [(one.noise_multiplier, one.sample_rate, one.n_steps) for one in spends]
+    assert spends[2].epsilon == pytest.approx(epsilon_of(events, 1e-3))
+
+
 # ----------------------------------------------------------------------------------------------------------- refusals
+
+
+def test_processes_side_by_side_do_not_start_anew_where_an_earlier_fit_is(train, steps, tmp_path, monkeypatch):
+    """Another process could read the earlier noisy counts before the first one replaces them; nothing is spent."""
+    new().fit(train, work_dir=tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    synthesizer = new()
+    with pytest.raises(ConfigError, match="empty work_dir"):
+        synthesizer.fit(train, work_dir=tmp_path)
+    assert synthesizer.ledger.spends == []
+
+
+def test_processes_that_start_from_other_margins_are_stopped(train):
+    """Codes alone do not tell: processes with other noisy counts may agree on the classes and not on their shares."""
+    sizes, beside = Sizes(20.0, 16, 256.0), Processes(2)
+    models = [model_of(train, sizes, plan_of()) for _ in range(2)]
+    training_of(train, models[0], plan_of(), beside=beside).on_fit_start()
+    training_of(train, models[1], plan_of(), beside=beside, rank=1).on_fit_start()
+    models[1].static[0].head.margins += 0.1
+    with pytest.raises(ConfigError, match="same noisy counts"):
+        training_of(train, models[1], plan_of(), beside=beside, rank=1).on_fit_start()
 
 
 def test_a_fit_with_another_budget_is_not_carried_on(train, steps, tmp_path, monkeypatch):

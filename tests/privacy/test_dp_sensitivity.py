@@ -30,9 +30,11 @@ from longsynth.encoding.private import (
     cell_encoder,
     cell_sensitivity,
     cell_sums,
+    read_sizes,
     size_sums,
     truncate,
 )
+from longsynth.schema.types import Schema, TerminalEvent
 from longsynth.training import dp_sgd
 from longsynth.training.batches import make_batch
 from longsynth.training.dp_sgd import micro_batches, patient_gradients, rows_of_patients
@@ -87,6 +89,18 @@ def test_a_follow_up_of_any_length_is_counted_once(duration):
     longer = train.static.with_columns(followup=pl.Series([duration, 1e9]))
     visits = train.visits.filter(pl.col("patient_id") != "p000")
     assert size_sums(Cohort(longer, visits, schema=train.schema)).sum() == 6
+
+
+@pytest.mark.parametrize(
+    ("unit", "decimals", "end"),
+    [("days", 0, 20_000), ("minutes", 0, 40_000_000), ("hours", 4, 500_000.0), ("days", 6, 3650.0), ("years", 0, 90)],
+)
+def test_a_life_long_follow_up_is_in_range_at_any_precision(unit, decimals, end):
+    event = TerminalEvent(duration="end", event="status", decimals=decimals)
+    schema = Schema(time_unit=unit, terminal_event=event)
+    static = pl.DataFrame({"patient_id": range(50), "end": [end] * 50, "status": [0] * 50})
+    sizes = read_sizes(size_sums(Cohort(static, schema=schema)), 0.0, schema, None)
+    assert end <= sizes.longest < 2 * end
 
 
 # --------------------------------------------------------------------------------------------------------- gradients
