@@ -291,8 +291,8 @@ def _check_delta(ledger: PrivacyLedger, sizes: Sizes) -> None:
         raise PrivacyError(
             f"delta is too large: for {sizes.n_patients:,.0f} patients it must be at most 1 / (10 n) = {most:.1g}; "
             "with a larger one, a release that shows one of them in full would be allowed. Give a smaller one. The "
-            "noisy number of patients has been paid for: a new Synthesizer that fits in the same work_dir with resume=True "
-            "(--resume) takes it over, at what it costs under its own budget"
+            "noisy number of patients has been paid for: a new Synthesizer that fits in the same work_dir with "
+            "resume=True (--resume) takes it over, at what it costs under its own budget"
         )
 
 

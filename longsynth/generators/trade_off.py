@@ -16,7 +16,7 @@ from longsynth.evaluation.survival import km_area
 from longsynth.evaluation.temporal import auto_lag1, corr_lag1
 from longsynth.exceptions import ConfigError, NotComputableError
 from longsynth.generators.internal_fit import fit_internally
-from longsynth.generators.likelihood import log_likelihood, margins_alone
+from longsynth.generators.likelihood import margins_alone, record_log_likelihood
 from longsynth.generators.model import Model
 from longsynth.generators.trade_off_results import CLIP_ONLY, MARGINS, NO_PRIVACY, PRIVATE, TradeOff, TradeOffRow
 from longsynth.generators.without_noise import fit_without_noise
@@ -81,8 +81,8 @@ def trade_off(
     Notes
     -----
     A study without the ``clip only`` arm misleads: clipping bias can cost more than noise, and then more noise may look
-    better. ``likelihood_gain`` is the mean held-out log-likelihood a patient over that of the same fit's margins:
-    where these are themselves close to noise, a smaller epsilon can show a larger gain over worse margins.
+    better. ``likelihood_gain`` is the mean log-likelihood of held-out patients over that of the exact margins, the arm
+    ``margins only``, the same for all arms; below 0 where noisy margins lose more than the training gains.
     ``linkage_risk`` is the mean risk over the parts of the linkage attack by an attacker who knows the full record.
     """
     if not epsilons or n_seeds < 1:
@@ -92,8 +92,11 @@ def trade_off(
     rows: list[TradeOffRow] = []
     done = 0
     for number in range(seed, seed + n_seeds):
+        base = np.zeros(holdout.n_patients)
         for arm, model in _fits(train, budgets, max_visits, _INFINITE in epsilons, number):
-            values = _measured(model, train, holdout, number)
+            if arm == (MARGINS, None):
+                base = record_log_likelihood(model, holdout)
+            values = _measured(model, base, train, holdout, number)
             rows += [TradeOffRow(*arm, number, name, value) for name, value in values.items()]
             done += 1
             if on_progress is not None:
@@ -111,23 +114,24 @@ def n_arms(epsilons: Sequence[float], n_seeds: int) -> int:
 def _fits(
     train: Cohort, budgets: dict[float, PrivacyBudget], max_visits: int | None, without_privacy: bool, seed: int
 ) -> Iterator[tuple[Arm, Model]]:
+    """Every arm of a seed; first the margins that the others' likelihood is compared with."""
+    clipped = fit_without_noise(train, max_visits, clip=True, seed=seed, randomness=SecretRandomness())
+    yield (MARGINS, None), margins_alone(clipped)
+    yield (CLIP_ONLY, None), clipped
     for epsilon, budget in budgets.items():
         yield (PRIVATE, epsilon), fit_internally(train, budget, seed, SecretRandomness()).model
-    clipped = fit_without_noise(train, max_visits, clip=True, seed=seed, randomness=SecretRandomness())
-    yield (CLIP_ONLY, None), clipped
-    yield (MARGINS, None), margins_alone(clipped)
     if without_privacy:
         free = fit_without_noise(train, max_visits, clip=False, seed=seed, randomness=SecretRandomness())
         yield (NO_PRIVACY, None), free
 
 
-def _measured(model: Model, train: Cohort, holdout: Cohort, seed: int) -> dict[str, float | None]:
+def _measured(model: Model, base: np.ndarray, train: Cohort, holdout: Cohort, seed: int) -> dict[str, float | None]:
     """Every measure of a model, by name; None where it cannot be computed."""
     n = train.n_patients
     drawn = model.sample(n, child_seed(seed, "trade-off"))
     synthetic = model.encoder.inverse_transform(drawn, [f"synthetic-{row:07d}" for row in range(n)])
     measures: dict[str, Callable[[], float]] = {
-        "likelihood_gain": partial(_gain, model, holdout),
+        "likelihood_gain": partial(_gain, model, base, holdout),
         "detect_patient": partial(detect_patient, synthetic, holdout, seed),
         "detect_transition": partial(detect_transition, synthetic, holdout, seed),
         "auto_lag1": partial(auto_lag1, synthetic, holdout),
@@ -145,9 +149,8 @@ def _measured(model: Model, train: Cohort, holdout: Cohort, seed: int) -> dict[s
     return values
 
 
-def _gain(model: Model, holdout: Cohort) -> float:
-    gains = log_likelihood(model, holdout) - log_likelihood(margins_alone(model), holdout)
-    return float(gains.mean())
+def _gain(model: Model, base: np.ndarray, holdout: Cohort) -> float:
+    return float((record_log_likelihood(model, holdout) - base).mean())
 
 
 def _linkage_risk(synthetic: Cohort, train: Cohort, holdout: Cohort, seed: int) -> float:

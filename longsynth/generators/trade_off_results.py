@@ -25,7 +25,7 @@ class Measure:
 
 
 MEASURES = {
-    "likelihood_gain": Measure("Held-out log-likelihood over own margins, nats a patient", "quality", "higher", None),
+    "likelihood_gain": Measure("Held-out log-likelihood over exact margins, nats a patient", "quality", "higher", None),
     "detect_patient": Measure("Patients told from real ones, AUC", "quality", "lower", 0.5),
     "detect_transition": Measure("Pairs of visits told from real ones, AUC", "quality", "lower", 0.5),
     "auto_lag1": Measure("Error of autocorrelation", "quality", "lower", 0.0),

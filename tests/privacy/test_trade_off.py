@@ -1,9 +1,11 @@
 """The trade-off study: its arms, what they cost, and what it leaves behind."""
 
+import itertools
 import sys
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 from matplotlib.figure import Figure
 
@@ -11,12 +13,13 @@ import longsynth as ls
 from longsynth.cli import main
 from longsynth.exceptions import ConfigError, PrivacyError
 from longsynth.generators import private_fit, trade_off_results, without_noise
-from longsynth.generators.likelihood import log_likelihood, margins_alone
+from longsynth.generators.likelihood import log_likelihood, margins_alone, record_log_likelihood
 from longsynth.generators.trade_off import n_arms, trade_off
 from longsynth.generators.trade_off_results import MEASURES, TradeOff, TradeOffRow
 from longsynth.generators.without_noise import fit_without_noise
 from longsynth.report.figures import draw_trade_off
 from longsynth.schema.files import write_schema
+from longsynth.schema.types import Schema, StaticColumn
 from longsynth.training import accounting, dp_sgd
 from longsynth.training.noise import SecretRandomness
 
@@ -101,6 +104,27 @@ def test_the_likelihood_is_that_of_patients_in_any_order(cohorts):
     first = log_likelihood(start, cohorts[1].select(ids[:10]))
     assert np.allclose(first, log_likelihood(start, cohorts[1])[:10], atol=1e-3)
     assert (log_likelihood(start, cohorts[1]) < 0).all()
+
+
+def test_the_likelihood_of_records_does_not_depend_on_how_they_are_cut_into_classes():
+    """An even distribution has one likelihood, whether each of 1,000 values is a class or 4 classes hold 250 each."""
+    schema = Schema(static={"x": StaticColumn(kind="continuous", bounds=(0, 999), decimals=0)})
+    cohort = ls.Cohort(pl.DataFrame({"patient_id": range(1000), "x": np.arange(1000.0)}), schema=schema)
+    few, many = (fit_without_noise(cohort, 1, clip=True, seed=1, randomness=SecretRandomness()) for _ in range(2))
+    codec = few.encoder.static_items[0].codec
+    half = len(codec.cumulative) // 2
+    merged = replace(codec, cumulative=codec.cumulative[[0, half, -1]], knots=_ends(codec.knots, half))
+    few.encoder.static_items = [replace(few.encoder.static_items[0], codec=merged)]
+    models = [margins_alone(few), margins_alone(many)]
+    for model in models:
+        assert record_log_likelihood(model, cohort).mean() == pytest.approx(-np.log(1000), abs=0.01)
+    assert log_likelihood(models[0], cohort).mean() > log_likelihood(models[1], cohort).mean() + 1
+
+
+def _ends(knots: np.ndarray, half: int) -> np.ndarray:
+    """Knots of two classes that hold those below and from ``half`` on."""
+    borders = [knots[0, 0], knots[half, 0], knots[-1, -1]]
+    return np.stack([np.linspace(*pair, knots.shape[1]) for pair in itertools.pairwise(borders)])
 
 
 def test_the_cost_is_the_sum_of_all_private_fits(study, made):
