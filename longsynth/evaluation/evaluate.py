@@ -143,13 +143,18 @@ def evaluate_all(
     }
 
 
+def effort_of(metric: Metric) -> Effort:
+    """Return what is spent on a metric of whole cohorts."""
+    effort = COSTLY if metric.is_costly else CHEAP
+    most = effort.n_patients if metric.most_patients is None else min(effort.n_patients, metric.most_patients)
+    return replace(effort, n_patients=most)
+
+
 def _whole(sources: Sources, metrics: Sequence[Metric]) -> Iterator[Job]:
     """Yield a job for each effort that some of the metrics take."""
     groups: dict[Effort, list[Metric]] = {}
     for metric in metrics:
-        effort = COSTLY if metric.is_costly else CHEAP
-        most = effort.n_patients if metric.most_patients is None else min(effort.n_patients, metric.most_patients)
-        groups.setdefault(replace(effort, n_patients=most), []).append(metric)
+        groups.setdefault(effort_of(metric), []).append(metric)
     for effort, chosen in groups.items():
         cohorts = (sources.synthetic, sources.reference, sources.pool)
         yield Job("", sources.pool.schema, *cohorts, chosen, effort)

@@ -204,9 +204,9 @@ def shown(result: MetricResult) -> tuple[str, str, str]:
     if result.value is None:
         return "-", "-", f"not assessed: {result.reason}"
     unit = "" if result.unit is None else f" {result.unit}"
-    interval = "no interval" if result.lo is None else f"{_short(result.lo)} to {_short(result.hi)}"
-    value = f"{_short(result.value)}{unit} ({interval})"
-    ceiling = f"{_short(result.ceiling)} ({_short(result.ceiling_lo)} to {_short(result.ceiling_hi)})"
+    interval = "no interval" if result.lo is None else f"{short(result.lo)} to {short(result.hi)}"
+    value = f"{short(result.value)}{unit} ({interval})"
+    ceiling = f"{short(result.ceiling)} ({short(result.ceiling_lo)} to {short(result.ceiling_hi)})"
     reading = "differs" if result.flagged else "as a fresh real sample"
     return value, ceiling, reading if result.note is None else f"{reading}; {result.note}"
 
@@ -230,5 +230,6 @@ def headline(evaluation: Evaluation) -> list[MetricResult]:
     return [result for result in everyone if not result.part or result.metric not in with_whole]
 
 
-def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
+def short(value: float | None) -> str:
+    """Return a number with three digits, or all before the point; "-" for None."""
+    return "-" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

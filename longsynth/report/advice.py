@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from longsynth.evaluation.base import METRICS
+from longsynth.evaluation.evaluate import effort_of
 from longsynth.evaluation.results import MetricResult
 from longsynth.report.profiles import Check, Line, accepted
 
@@ -26,7 +28,8 @@ def what_would_change(line: Line, check: Check, result: MetricResult | None) -> 
     Notes
     -----
     The number of patients named for a warning is where the interval would end at the limit, were the value to stay as
-    it is: intervals shrink with the square root of the number of patients.
+    it is: intervals shrink with the square root of the number of patients. The judge compares no more than it says in
+    `longsynth.evaluation.splits`, and the advice says so where that is too few.
     """
     if line.state == "pass":
         return None
@@ -34,8 +37,12 @@ def what_would_change(line: Line, check: Check, result: MetricResult | None) -> 
         return _after_failure(line)
     if line.state == "not assessed":
         return _after_nothing(line)
-    limits = (-math.inf, check.limit or 0.0) if result is None else accepted(check, result)
-    return _after_doubt(line, limits)
+    if result is None:
+        return _after_doubt(line, (-math.inf, check.limit or 0.0), None)
+    if check.rule == "band":
+        return "More patients narrow the interval and the band alike: a pass needs a value closer to the ceiling."
+    most = effort_of(METRICS[result.metric]).n_patients if result.metric in METRICS else None
+    return _after_doubt(line, accepted(check, result), most)
 
 
 def _after_failure(line: Line) -> str:
@@ -57,7 +64,7 @@ def _after_nothing(line: Line) -> str:
     return "Computing the metric, on cohorts that have what it needs."
 
 
-def _after_doubt(line: Line, limits: tuple[float, float]) -> str:
+def _after_doubt(line: Line, limits: tuple[float, float], most: int | None) -> str:
     """Say how many patients would decide, from how far the value is from the limit that its interval holds."""
     if line.value is None or line.lo is None or line.hi is None or line.n is None:
         return "More patients."
@@ -69,6 +76,6 @@ def _after_doubt(line: Line, limits: tuple[float, float]) -> str:
     if not 0 < wanted <= MOST_PATIENTS_NAMED:
         return "The value is at the limit: more patients alone are unlikely to decide it."
     state = "pass" if limits[0] <= value <= limits[1] else "fail"
-    return (
-        f"About {float(f'{wanted:.2g}'):,.0f} patients a side ({line.n:,} now) would make it a {state}, all else equal."
-    )
+    too_many = f"; the judge compares at most {most:,}" if most is not None and wanted > most else ""
+    number = float(f"{wanted:.2g}")
+    return f"About {number:,.0f} patients a side ({line.n:,} now) would make it a {state}, all else equal{too_many}."

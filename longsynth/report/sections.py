@@ -12,7 +12,7 @@ from longsynth.cohort.cohort import Cohort
 from longsynth.evaluation.base import METRICS, Block
 from longsynth.evaluation.detection import explain_detection
 from longsynth.evaluation.marginal import quantile_table
-from longsynth.evaluation.results import Evaluation, MetricResult, headline, shown
+from longsynth.evaluation.results import Evaluation, MetricResult, headline, short, shown
 from longsynth.exceptions import NotComputableError
 from longsynth.privacy.base import ATTACKS
 from longsynth.report.advice import what_would_change
@@ -63,7 +63,10 @@ def judged(verdict: Verdict, evaluations: Mapping[str, Evaluation]) -> Texts:
     """Return the verdict: states by cohort and group, and each line with what would change it."""
     sources = list(dict.fromkeys(check.source for check in verdict.profile.checks.values()))
     order = list(verdict.profile.checks)
-    states = [(model, [found[group] for group in GROUPS]) for model, found in verdict.states().items()]  # type: ignore[index]
+    states = [
+        (model, [found[group] for group in GROUPS])  # type: ignore[index]
+        for model, found in verdict.states().items()
+    ]
     groups: list[Texts] = []
     for group, title in GROUPS.items():
         found = sorted(
@@ -97,18 +100,18 @@ def _folded(lines: list[Texts]) -> Texts:
 
 def _line(line: Line, verdict: Verdict, evaluations: Mapping[str, Evaluation]) -> Texts:
     check = verdict.profile.checks[line.check]
-    result = _whole(evaluations[line.model], line.subject)
+    result = _result(evaluations[line.model], line.subject)
     unit = f" {result.unit}" if result is not None and result.unit else ""
     beside = "success on the control" if line.group == "privacy" else "two real samples"
     value = None
     if line.value is not None:
-        value = f"{_short(line.value)}{unit}" + _interval(line.lo, line.hi)
+        value = f"{short(line.value)}{unit}" + _interval(line.lo, line.hi)
         if line.ceiling is not None:
-            value += f"; {beside}: {_short(line.ceiling)}" + _interval(line.ceiling_lo, line.ceiling_hi)
+            value += f"; {beside}: {short(line.ceiling)}" + _interval(line.ceiling_lo, line.ceiling_hi)
     return {
         "model": line.model,
         "title": line.title,
-        "subject": result.title if result is not None else line.subject,
+        "subject": line.subject if result is None else _named(result),
         "state": line.state,
         "value": value,
         "limit": line.limit,
@@ -186,8 +189,8 @@ def repairs(synthetic: Cohort, real: Cohort, seed: int) -> Texts:
             "of_column": f"{row['column_importance']:.3f}",
             "feature": row["feature"],
             "importance": f"{row['importance']:.3f}",
-            "synthetic": _short(row["synthetic_median"]),
-            "real": _short(row["real_median"]),
+            "synthetic": short(row["synthetic_median"]),
+            "real": short(row["real_median"]),
         }
         for row in found.head(MOST_REPAIRS).iter_rows(named=True)
     ]
@@ -201,7 +204,7 @@ def quantiles(cohorts: Mapping[str, Cohort]) -> Texts:
     rows = []
     for row in table.iter_rows(named=True):
         column = row["column"] + (f" ({row['unit']})" if row["unit"] else "")
-        rows.append((column, row["cohort"], f"{row['n']:,}", *(_short(row[name]) for name in names)))
+        rows.append((column, row["cohort"], f"{row['n']:,}", *(short(row[name]) for name in names)))
     return {"heads": [f"{name[1:]} %" for name in names], "rows": rows}
 
 
@@ -222,7 +225,7 @@ def _attack(row: Texts) -> Texts:
     elif row["flagged"]:
         reading = "members are more exposed than patients held out"
     else:
-        reading = f"no excess risk detected above {_short(row['risk_hi'])} at 97.5 % confidence, by this attacker"
+        reading = f"no excess risk detected above {short(row['risk_hi'])} at 97.5 % confidence, by this attacker"
     return {
         "title": f"{title}: {row['part']}" if row.get("part") else title,
         "criterion": row["criterion"].replace("_", " "),
@@ -230,10 +233,10 @@ def _attack(row: Texts) -> Texts:
         "known": row.get("known"),
         "subset": row["subset"],
         "n": f"{row['n_members']:,} and {row['n_control']:,}",
-        "rates": f"{_short(row['attack_rate'])} and {_short(row['control_rate'])}",
-        "baselines": f"{_short(row['naive_rate'])} and {_short(row['direct_rate'])}",
-        "risk": _short(row["risk"]) + _interval(row["risk_lo"], row["risk_hi"]) if is_assessed else "-",
-        "detectable": _short(row["minimum_detectable_risk"]),
+        "rates": f"{short(row['attack_rate'])} and {short(row['control_rate'])}",
+        "baselines": f"{short(row['naive_rate'])} and {short(row['direct_rate'])}",
+        "risk": short(row["risk"]) + _interval(row["risk_lo"], row["risk_hi"]) if is_assessed else "-",
+        "detectable": short(row["minimum_detectable_risk"]),
         "reading": reading,
         "state": "none" if not is_assessed else "differs" if row["flagged"] else "alike",
     }
@@ -256,14 +259,16 @@ def not_tested(evaluations: Mapping[str, Evaluation], frames: Mapping[str, pl.Da
     return [*said, *NOT_TRIED]
 
 
-def _whole(evaluation: Evaluation, metric: str) -> MetricResult | None:
-    found = (one for one in evaluation.results if one.metric == metric and not one.part and not one.stratum)
+def _result(evaluation: Evaluation, subject: str) -> MetricResult | None:
+    """Return the result for all patients that a line of a verdict is about; None for attacks."""
+    metric, _, part = subject.partition(": ")
+    found = (one for one in evaluation.results if (one.metric, one.part, one.stratum) == (metric, part, ""))
     return next(found, None)
 
 
+def _named(result: MetricResult) -> str:
+    return f"{result.title}: {result.part}" if result.part else result.title
+
+
 def _interval(lo: float | None, hi: float | None) -> str:
-    return "" if lo is None or hi is None else f" ({_short(lo)} to {_short(hi)})"
-
-
-def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return "" if lo is None or hi is None else f" ({short(lo)} to {short(hi)})"

@@ -72,6 +72,8 @@ def test_one_block_alone_and_none_at_all():
     assert len(axes.get_yticks()) == 3
     with pytest.raises(ConfigError, match="nothing to draw"):
         draw_forest({"": made_evaluation()}, block="trial")
+    with pytest.raises(ConfigError, match="ceiling that varies"):
+        forest(made_result("d", ceiling_sd=0.0, z=None))
 
 
 def test_the_plane_shows_the_metric_and_the_largest_risk_of_all_patients():

@@ -7,15 +7,16 @@ import numpy as np
 import polars as pl
 import pytest
 from awkward import awkward_cohorts
-from made_results import NASTY, made_assessment, made_comparison, made_evaluation, made_result
+from made_results import NASTY, made_assessment, made_comparison, made_evaluation, made_provenance, made_result
 
 import longsynth as ls
+from longsynth.evaluation.results import Evaluation
 from longsynth.exceptions import ConfigError
 from longsynth.report import sections
 from longsynth.report.advice import what_would_change
 from longsynth.report.comparison import Comparison
 from longsynth.report.html import write_report
-from longsynth.report.profiles import accepted, load_profile
+from longsynth.report.profiles import accepted, judge, load_profile
 from longsynth.report.profiles.verdict import Line
 from longsynth.schema.types import Channel, Schema, StaticColumn, TerminalEvent, VisitTime
 
@@ -211,6 +212,31 @@ def test_a_warning_says_how_many_patients_decide():
     assert "About 400 patients a side (100 now) would make it a fail" in what_would_change(worse, CHECK, made_result())
     at_limit = line(value=0.11, lo=0.10, hi=0.12)
     assert "at the limit" in what_would_change(at_limit, CHECK, made_result(ceiling=0.09))
+
+
+def test_a_number_of_patients_that_the_judge_does_not_compare_is_said_to_be_so():
+    many = what_would_change(line(n=1000), CHECK, made_result())
+    assert many == "About 9,000 patients a side (1,000 now) would make it a pass, all else equal; " + (
+        "the judge compares at most 1,000."
+    )
+    costly = what_would_change(line(subject="coverage"), CHECK, made_result("coverage"))
+    assert costly.endswith("the judge compares at most 400.")
+    own = what_would_change(line(n=1000), CHECK, made_result("my_metric"))
+    assert own.endswith("all else equal.")
+
+
+def test_a_band_that_narrows_with_more_patients_is_not_passed_by_more_patients():
+    band = CHECK.model_copy(update={"rule": "band", "limit": None})
+    assert "a value closer to the ceiling" in what_would_change(line(), band, made_result())
+
+
+def test_a_line_about_a_part_names_it_in_words_and_has_its_own_limits():
+    profile = {"base": "trial_design", "checks": {"visits": {"metrics": ["odd"], "limit": 0.02}}}
+    evaluation = Evaluation((made_result("odd", part="static.age"),), made_provenance())
+    verdict = judge(load_profile(profile), {"m": evaluation}, {}, {})
+    lines = [one for group in sections.judged(verdict, {"m": evaluation})["groups"] for one in group["lines"]]
+    (found,) = [one for one in lines if one["subject"] == "Title of odd: static.age"]
+    assert found["state"] == "warn" and "About" in found["change"] and "pass" in found["change"]
 
 
 @pytest.mark.parametrize("group", ["fidelity", "privacy"])

@@ -65,11 +65,12 @@ def draw_forest(
     Raises
     ------
     ConfigError
-        If there is no metric to draw.
+        If there is no metric with a ceiling that varies.
     """
     rows = _rows(evaluations, block)
-    if not rows:
-        raise ConfigError("there is nothing to draw: no metric" + (f" of the block {block}." if block else "."))
+    if not any(row.drawn for row in rows):
+        of_block = f" of the block {block}" if block else ""
+        raise ConfigError(f"there is nothing to draw: no metric{of_block} has a ceiling that varies")
     places = {name: place for place, name in enumerate(evaluations)}
     height = 0.26 + 0.13 * (len(places) - 1)
     lines = [textwrap.wrap(row.label, LABEL_WIDTH) for row in rows]
