@@ -179,11 +179,11 @@ def _without_power(result: AttackResult) -> AttackResult:
     if detectable <= UNDERPOWERED:
         return result
     needed = rates.patients_needed(UNDERPOWERED, min(result.control_rate or 0.0, 0.99))
-    return unassessed(
-        result,
+    reason = (
         f"too few patients: a risk below {detectable:.2f} would go unnoticed; about {needed:,} members and as many "
-        f"control patients would show a risk of {UNDERPOWERED:g}",
+        f"control patients would show a risk of {UNDERPOWERED:g}"
     )
+    return replace(unassessed(result, reason), p_value=result.p_value, p_adjusted=result.p_adjusted)
 
 
 def _named(name: str, estimate: Estimate, value: str | None = None) -> dict[str, float]:

@@ -57,7 +57,8 @@ def test_results_hidden_for_lack_of_power_count_in_the_adjustment():
     alone = adjusted([about])
     among = adjusted([about, *(replace(about, p_value=0.5) for _ in range(99))])
     assert alone[0].flagged
-    assert {one.state for one in among} == {"not assessed"}
+    assert {(one.state, one.flagged) for one in among} == {("not assessed", None)}
+    assert adjusted(among) == among
     assert all("too few patients" in one.reason for one in among)
 
 
