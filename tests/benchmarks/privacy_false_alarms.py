@@ -89,7 +89,7 @@ def attacked(cohort: str, data: str, seeds: list[int]) -> list[dict[str, Any]]:
 def report(cohort: str, rows: list[dict[str, Any]]) -> str:
     """Return a markdown table: a line an attack, and one for all of them together."""
     n, results = len(rows), [(row["seed"], one) for row in rows for one in row["results"]]
-    lines = [f"### {cohort}", "", f"{n} splits, {sum(row['seconds'] for row in rows) / 60:.0f} CPU minutes.", ""]
+    lines = [f"**{cohort}**: {n} splits, {sum(row['seconds'] for row in rows) / 60:.0f} CPU minutes.", ""]
     lines += ["| " + " | ".join(TITLES) + " |", "|---" * len(TITLES) + "|"]
     attacks = list(dict.fromkeys(one["attack"] for _, one in results))
     for name in [*attacks, "all"]:
