@@ -143,6 +143,17 @@ def test_membership_is_judged_by_members_found_at_few_false_alarms():
     assert attacked(scored, rule="tpr", criteria=["membership"], limit=0.02).state == "warn"
 
 
+def test_members_found_without_power_and_without_a_flag_decide_nothing():
+    scored = attack(criterion="membership", measure="score", tpr_lo=0.04, tpr_hi=0.6)
+    hidden = scored.with_columns(
+        *(pl.lit(None, pl.Float64).alias(name) for name in ("risk", "risk_lo", "risk_hi")),
+        state=pl.lit("not assessed"), reason=pl.lit("too few patients"), flagged=pl.lit(None, pl.Boolean),
+    )  # fmt: skip
+    tpr = {"rule": "tpr", "criteria": ["membership"], "limit": 0.02}
+    assert attacked(scored, **tpr).state == "fail"
+    assert (attacked(hidden, **tpr).state, attacked(hidden, **tpr).reason) == ("not assessed", "too few patients")
+
+
 def test_copies_fail_when_they_are_more_than_chance():
     copies = {"rule": "copies", "criteria": ["duplicates"], "limit": None}
     assert attacked(attack(criterion="duplicates"), **copies).state == "fail"

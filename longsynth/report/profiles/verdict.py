@@ -261,7 +261,7 @@ def _attack_line(model: str, name: str, check: Check, row: Row, limit: str) -> L
     subject = ", ".join(str(row[key]) for key in ("attack", "part", "knowledge", "subset") if row[key])
     smallest = row["minimum_detectable_risk"]
     facts = {"ceiling": row["control_rate"], "n": row["n_members"], "minimum_detectable": smallest}
-    if value is None or lo is None or hi is None:
+    if row["state"] == "not assessed" or value is None or lo is None or hi is None:
         reason = row["reason"] or "the attack gave no interval"
         return _line(model, name, check, subject, "not assessed", limit, reason=reason, **facts)
     facts |= {"value": value, "lo": lo, "hi": hi}
@@ -269,8 +269,6 @@ def _attack_line(model: str, name: str, check: Check, row: Row, limit: str) -> L
     reason = row["reason"]
     if state == "fail" and row["flagged"] is False:
         state, reason = "warn", "above the limit, but not after adjustment for the number of attacks"
-    elif state != "fail" and row["state"] == "not assessed":
-        state, reason = "not assessed", row["reason"] or "the attack has too little power"
     elif state == "warn" and check.rule == "risk" and smallest is not None and smallest > (check.limit or 0.0):
         state, reason = "not assessed", f"a risk below {smallest:.2g} cannot be seen with so few patients"
     return _line(model, name, check, subject, state, limit, reason=reason, **facts)
