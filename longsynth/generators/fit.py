@@ -78,15 +78,21 @@ def _brake(
     stage: Callable[[StagePlan, FitSettings], dict[str, Any]],
     settings: FitSettings,
 ) -> dict[str, Any]:
-    """Go back from the tail to the weights of the best held-out likelihood if members' own patients show."""
+    """Go back from the tail to the weights of the best held-out likelihood if members' own patients show less there."""
+    seed = child_seed(settings.seed, "brake")
     try:
-        membership = membership_held_out(model, train, folds, child_seed(settings.seed, "brake"))
+        in_tail = membership_held_out(model, train, folds, seed)
     except NotComputableError as error:
         return {"tail_membership": str(error)}
-    if membership <= MAX_MEMBERSHIP:
-        return {"tail_membership": membership}
-    best = stage(replace(settings.plan.sequence, keep_tail=False), replace(settings, resume=True))
-    return {name: best[name] for name in best if name != "seconds"} | {"tail_membership": membership}
+    if in_tail <= MAX_MEMBERSHIP:
+        return {"tail_membership": in_tail}
+    plan, again = settings.plan.sequence, replace(settings, resume=True)
+    kept = stage(replace(plan, keep_tail=False), again)
+    at_best = membership_held_out(model, train, folds, seed)
+    if at_best >= in_tail:
+        kept = stage(plan, again)
+    told = {"tail_membership": in_tail, "best_membership": at_best}
+    return {name: kept[name] for name in kept if name != "seconds"} | told
 
 
 def _architecture(encoder: CohortEncoder, encoded: EncodedCohort, settings: FitSettings) -> Architecture:
