@@ -25,6 +25,8 @@ from longsynth.training.rounds import Member, RoundsModule
 from longsynth.training.trainer import Hardware, quiet_training, run_stage
 
 MAX_CRITIC_VISITS = 256
+CLEARLY = 1 + 1e-6
+"""One draw alone above chance gives a gain of exactly its standard error, which is none."""
 
 
 def refine(
@@ -49,7 +51,7 @@ def refine(
     try:
         detections = {name: detect_held_out(candidate, train, folds, seed) for name, candidate in candidates.items()}
         gain, noise = _gain(detections["refined"], detections["control"])
-        if gain > noise:
+        if gain > noise * CLEARLY:
             membership = membership_held_out(candidates["refined"], train, folds, seed)
     except NotComputableError as error:
         return {"kept": False, "reason": f"held-out patients cannot judge it: {error}"}

@@ -51,6 +51,14 @@ def test_gain_noise_and_membership_decide(train, monkeypatch, refined, membershi
     assert same is not kept
 
 
+@pytest.mark.parametrize("detection", [0.513007823546, 0.52, 0.6, 0.7])
+def test_a_gain_of_one_draw_alone_is_no_gain(train, monkeypatch, detection):
+    record, same = fit_with_scores(train, monkeypatch, [0.43, 0.49, 0.49], [0.48, detection, 0.49], 0.50)
+    assert record["gain"] == pytest.approx(record["standard_error"])
+    assert not record["kept"]
+    assert same
+
+
 def test_what_cannot_be_judged_is_not_kept(train, monkeypatch):
     make_quick(monkeypatch)
 
