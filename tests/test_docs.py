@@ -4,7 +4,9 @@ import re
 import shlex
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import yaml
 from cards import attacks_page, metrics_page
@@ -157,6 +159,16 @@ def test_the_python_of_the_readme_runs_as_written(quick, folder):
     exec(code, found)
     assert found["synthetic"].n_patients == 1000
     assert (found["synthetic"].static["trt"] == 1).all()
+
+
+def test_the_estimate_from_several_cohorts_runs_as_written():
+    """With patients drawn from the real ones in place of a synthesizer."""
+    cohort = ls.load_pbc()
+    ids = cohort.static["patient_id"]
+    synthesizer = SimpleNamespace(sample=lambda n, seed: cohort.select(ids.sample(n, seed=seed).to_list()))
+    found: dict = {"synthesizer": synthesizer}
+    exec(blocks(ROOT / "docs/tutorials/judge.md", "python")[-1], found)
+    assert 0 < np.sqrt(found["variances"].mean()) < found["standard_error"]
 
 
 def test_the_quickstart_runs_as_written(quick, folder):
