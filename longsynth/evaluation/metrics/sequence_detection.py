@@ -20,6 +20,7 @@ N_SEEDS = 5
 N_FOLDS = 5
 N_FILTERS = 200
 WIDTHS = (1, 2, 3)
+ROUNDING = 1e-9
 PENALTIES = tuple(float(10**power) for power in range(0, 6))
 
 
@@ -130,5 +131,5 @@ def _pooled(output: Array, paths: Paths) -> Array:
     length = paths.length[:, None]
     mean = np.where(inside, np.tanh(output), 0.0).sum(axis=1) / length
     largest = np.where(inside, output, -np.inf).max(axis=1)
-    positive = (inside & (output > 0)).sum(axis=1) / length
+    positive = (inside & (output > ROUNDING)).sum(axis=1) / length  # visits alike are often exactly at the threshold
     return np.concatenate([mean, largest, positive], axis=1)

@@ -142,7 +142,7 @@ def _finish(figure: Figure, axes: Axes, names: Sequence[str]) -> None:
     axes.axvline(0, color=GREY, linewidth=0.8, zorder=0.5)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel("distance from two real samples, in standard deviations (→ worse, ↔ both ways)")
+    axes.set_xlabel("standard deviations from two real samples (→ worse, ↔ both ways)")
     shown: list[Line2D | Patch] = [Patch(color=BAND, label="95 % of real samples")]
     for place, name in enumerate(names):
         line = look(place)
