@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 from scipy.stats import t as student
 
 from longsynth.cohort.cohort import Cohort
@@ -188,15 +187,15 @@ def _row(metric: Metric, part: str, job: Job, n: int, drawn: Measured, halved: M
         notes.append(f"{len(real)} of {job.effort.n_splits} pairs of real samples give a value")
     reach = None
     if len(parted) >= job.effort.n_halves // 2:
-        reach = float(norm.ppf(1 - TAIL)) * half_sample_sd(parted, n, metric.is_standardised)
+        reach = student.ppf(1 - TAIL, len(parted) - 1) * half_sample_sd(parted, n, metric.is_standardised)
     else:
         notes.append("no interval, as half of the patients are too few")
     result = replace(
         _no_value(metric, part, job, ""),
         reason=None,
         value=value,
-        lo=None if reach is None else value - reach,
-        hi=None if reach is None else value + reach,
+        lo=None if reach is None else float(value - reach),
+        hi=None if reach is None else float(value + reach),
         ceiling=ceiling,
         ceiling_lo=lower,
         ceiling_hi=upper,

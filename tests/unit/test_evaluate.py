@@ -10,6 +10,7 @@ import longsynth as ls
 from longsynth.cohort.cohort import Cohort
 from longsynth.cohort.numbered import numbered
 from longsynth.evaluation import evaluate as judge
+from longsynth.evaluation import measuring
 from longsynth.evaluation.base import COLUMN_UNIT, TIME_UNIT, Metric
 from longsynth.evaluation.measuring import _unit
 from longsynth.evaluation.splits import (
@@ -148,9 +149,20 @@ def test_only_the_worse_side_is_flagged(worse, flagged, little, real):
     assert only(run(younger, real, metric(worse=worse))).flagged is flagged
 
 
+def test_the_interval_allows_for_few_halves(monkeypatch, real):
+    """Student's t with one degree of freedom less than there are halves."""
+    monkeypatch.setattr(judge, "CHEAP", Effort(n_patients=60, n_splits=4, n_halves=6, n_draws=1))
+    monkeypatch.setattr(measuring, "half_sample_sd", lambda *_: 1.0)
+    found = only(run(world(60, 2), real))
+    assert found.hi - found.lo == pytest.approx(2 * 2.5706, rel=1e-4)
+
+
 @pytest.mark.slow
 def test_the_interval_covers_the_truth_as_often_as_it_says(monkeypatch):
-    """The difference of two means, truth 0: 95 %, within 3 binomial standard errors over 500 cohorts."""
+    """The difference of two means, truth 0: 95 %, within 3 binomial standard errors over 500 cohorts.
+
+    Each with halves of its own: patients are in the order of their ages, so that the same halves are wrong alike.
+    """
     few = Effort(n_patients=60, n_splits=4, n_halves=40, n_draws=1)
     monkeypatch.setattr(judge, "CHEAP", few)
     covered = []
@@ -161,7 +173,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(monkeypatch):
             visit_time=None, terminal_event=None, channels={},
         )  # fmt: skip
         people = [Cohort(ages[60 * i : 60 * i + 60], schema=schema) for i in range(3)]
-        result = only(run(people[0], people[1:]))
+        result = only(run(people[0], people[1:], seed=k))
         covered.append(result.lo <= 0 <= result.hi)
     assert np.mean(covered) == pytest.approx(0.95, abs=3 * np.sqrt(0.05 * 0.95 / 500))
 
