@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -68,11 +69,14 @@ def unassessed(about: AttackResult, reason: str) -> AttackResult:
 def adjusted(results: Sequence[AttackResult]) -> tuple[AttackResult, ...]:
     """Return results with flags, their p-values adjusted by Holm for all that could have been flagged.
 
-    A result without a flag is not assessed if a risk of 0.2 would not have been found with a chance of 80 %. It counts
-    in the adjustment all the same: it would have been shown, had its p-value been small.
+    Each attack has an equal share of the level, split equally among its results, so that one with many parts does not
+    drown the others. A result without a flag is not assessed if a risk of 0.2 would not have been found with a chance
+    of 80 %. It counts in the adjustment all the same: it would have been shown, had its p-value been small.
     """
-    known = [result.p_value for result in results if result.p_value is not None]
-    left = iter(rates.holm(np.array(known)).tolist())
+    tested = [result for result in results if result.p_value is not None]
+    n_results = Counter(result.attack for result in tested)
+    weights = np.array([1 / n_results[result.attack] for result in tested])
+    left = iter(rates.holm(np.array([result.p_value for result in tested]), weights).tolist())
     found = []
     for result in results:
         p = None if result.p_value is None else next(left)

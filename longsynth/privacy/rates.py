@@ -240,22 +240,25 @@ def p_value(spread: Floats) -> float:
     return min(smallest, float(norm.sf(spread.mean() / spread.std())))
 
 
-def holm(p_values: Floats) -> Floats:
+def holm(p_values: Floats, weights: Floats | None = None) -> Floats:
     """Return p-values adjusted by Holm: the chance that any of them falls below a level by luck is at most that level.
 
     Parameters
     ----------
     p_values : ndarray, shape (n,)
         Of any dependence.
+    weights : ndarray, shape (n,), optional
+        Positive shares of the level, chosen without looking at the p-values. None: equal ones.
 
     References
     ----------
     Holm (1979), https://www.jstor.org/stable/4615733.
     """
-    order = np.argsort(p_values)
-    factors = len(p_values) - np.arange(len(p_values))
+    weights = np.ones(len(p_values)) if weights is None else weights
+    order = np.argsort(p_values / weights)
+    left = np.cumsum(weights[order][::-1])[::-1]
     adjusted = np.empty(len(p_values))
-    adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1.0)
+    adjusted[order] = np.minimum(np.maximum.accumulate((p_values / weights)[order] * left), 1.0)
     return adjusted
 
 

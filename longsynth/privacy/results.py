@@ -57,8 +57,9 @@ class AttackResult:
     risk : float or None
         ``(attack_rate - control_rate) / (1 - control_rate)`` with a 95 % interval by patient bootstrap; 0 is best.
     p_value, p_adjusted : float or None
-        One-sided, of no risk; adjusted by Holm for all results of the assessment that have one. Results not assessed
-        for lack of power have one, too, since they would have been shown had it been small.
+        One-sided, of no risk; adjusted by Holm for all results of the assessment that have one, with an equal share of
+        the level for each attack. Results not assessed for lack of power have one, too, since they would have been
+        shown had it been small.
     flagged : bool or None
         ``p_adjusted <= 0.025``: a leak is shown.
     minimum_detectable_risk : float or None

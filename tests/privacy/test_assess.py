@@ -62,6 +62,14 @@ def test_results_hidden_for_lack_of_power_count_in_the_adjustment():
     assert all("too few patients" in one.reason for one in among)
 
 
+def test_an_attack_with_many_results_does_not_drown_the_others():
+    about = AttackResult("a", "linkage", "", "", "", "", "all", risk=0.1, minimum_detectable_risk=0.1, p_value=0.01)
+    many = [replace(about, attack="b", p_value=0.5) for _ in range(99)]
+    first = adjusted([about, *many])[0]
+    assert first.flagged
+    assert first.p_adjusted == pytest.approx(2 * 0.01)
+
+
 def test_twenty_fresh_patients_raise_no_alarm():
     for seed in range(5):
         few = [world(20, 100 + 3 * seed + part) for part in range(3)]
