@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,9 +18,27 @@ Floats = NDArray[np.float64]
 FEWEST_REAL = 20
 MOST_TWINS = 0.01
 CAUTION = 0.5
+CLOSE_SHARE = 0.05
+CLOSEST_SHARE = 0.01
 NEIGHBOURS = 10
 MOST_DIMENSIONS = 20.0
 _SAME = 1e-6
+
+
+class Crowd(NamedTuple):
+    """Where real patients stand closest to one another.
+
+    Attributes
+    ----------
+    distance : float
+        Within which 5 % of them have another one.
+    dimension : float
+        In how many dimensions they differ there: the share that has another one grows with that power of the distance
+        from 1 % to 5 %.
+    """
+
+    distance: float
+    dimension: float
 
 
 @attack(criterion="duplicates", title="A synthetic patient closer to one real patient than chance allows")
@@ -26,15 +46,17 @@ def closest(release: Release, knowledge: Knowledge, seed: int) -> tuple[Outcome,
     """Test for each patient whether the nearest synthetic patient is nearer than a fresh one could be expected to be.
 
     With ``d_S`` the distance from i to the nearest of n_S synthetic patients, ``d_R`` that to the nearest of n_R other
-    real patients (train and holdout), both between standardised `patient_features`, and m the number of dimensions in
-    which patients differ locally:
+    real patients (train and holdout) or, if smaller, the distance within which 5 % of the real patients have another
+    one, both between standardised `patient_features`, and m the number of dimensions in which patients differ locally:
 
         ``p(i) = n_S r^m / (n_S r^m + n_R)``, ``r = d_S / d_R``,
 
     the chance that the nearest of n_S fresh patients comes as close as ``r d_R``, where points fall as in a Poisson
     process. Adjusted by Holm for all targets, a small p shows a copy of that very patient, be it a single one: rates
     over patients cannot show that. m is estimated around each patient from the ten nearest real ones, and halved,
-    since space around a lonely patient is less regular than that.
+    since space around a lonely patient is less regular than that. For the same reason nobody counts as lonelier than
+    the 5 %, or as living in more dimensions than they do: where levels keep patients apart by steps, the nearest real
+    patient may be a step away although a fresh one of the same levels comes close.
 
     Sees: a single copied patient, also with small noise, if that patient is unlike all others.
 
@@ -75,10 +97,12 @@ def closest(release: Release, knowledge: Knowledge, seed: int) -> tuple[Outcome,
         offsets = {"members": 0, "control": len(sides[0])}
         own = {side: rows[side] + offsets[side] for side in SIDES}
         to_real = {side: nearest(real[own[side]], real, NEIGHBOURS, own=own[side]) for side in SIDES}
-        _check_twins(np.concatenate(list(to_real.values())))
+        everybody = np.concatenate(list(to_real.values()))
+        _check_twins(everybody)
+        crowd = _crowd(everybody[:, 0])
         for side in SIDES:
             to_synthetic = nearest(real[own[side]], points, 1)[:, 0]
-            chance = _chance(to_synthetic, to_real[side], len(points), len(real) - 1)
+            chance = _chance(to_synthetic, to_real[side], crowd, len(points), len(real) - 1)
             trials[side].append(Trials(chance, rows[side], np.full(len(chance), draw)))
     n_requested = max(map(len, rows.values()))
     return (Outcome("", joined(trials["members"]), joined(trials["control"]), n_requested, measure="closeness"),)
@@ -96,10 +120,17 @@ def _dimension(distances: Floats) -> Floats:
     return np.asarray((distances.shape[1] - 2) / np.maximum(logs, 1e-3))
 
 
-def _chance(to_synthetic: Floats, to_real: Floats, n_synthetic: int, n_real: int) -> Floats:
+def _crowd(closest_real: Floats) -> Crowd:
+    """Return where real patients stand closest, from the distances of each to the nearest other."""
+    nearest_few, near = np.maximum(np.quantile(closest_real, [CLOSEST_SHARE, CLOSE_SHARE]), _SAME)
+    dimension = np.log(CLOSE_SHARE / CLOSEST_SHARE) / max(np.log(near / nearest_few), 1e-3)
+    return Crowd(float(near), min(float(dimension), MOST_DIMENSIONS))
+
+
+def _chance(to_synthetic: Floats, to_real: Floats, crowd: Crowd, n_synthetic: int, n_real: int) -> Floats:
     """Return the chance that the nearest of fresh patients comes as close; 1 for a patient with a real twin."""
     closest_real = to_real[:, 0]
-    ratio = np.minimum(to_synthetic / np.maximum(closest_real, _SAME), 1e3)
-    powers = np.maximum(ratio, 1e-30) ** (CAUTION * np.minimum(_dimension(to_real), MOST_DIMENSIONS))
+    ratio = np.minimum(to_synthetic / np.maximum(np.minimum(closest_real, crowd.distance), _SAME), 1e3)
+    powers = np.maximum(ratio, 1e-30) ** (CAUTION * np.minimum(_dimension(to_real), crowd.dimension))
     chance = n_synthetic * powers / (n_synthetic * powers + n_real)
     return np.where(closest_real < _SAME, 1.0, chance)
