@@ -188,11 +188,12 @@ def fit(
         precision=precision,
     )
     checkpoints = output.resolve().with_name(f".{output.resolve().name}.checkpoints")
+    is_new = not checkpoints.exists()
     try:
         synthesizer.fit(cohort, work_dir=checkpoints, resume=resume, progress=on_terminal())
     except (LongsynthError, OSError) as error:
         is_paid_for = synthesizer.ledger is not None and bool(synthesizer.ledger.spends)
-        if not resume and not is_paid_for:
+        if is_new and not is_paid_for:
             shutil.rmtree(checkpoints, ignore_errors=True)
         if isinstance(error, OSError):  # it names a file that nobody asked for
             raise OSError(error.errno, error.strerror or str(error), str(output)) from error

@@ -49,7 +49,7 @@ from longsynth.training.expected import is_close_to_noise
 from longsynth.training.noise import SecretRandomness
 from longsynth.training.private_plan import PrivatePlan, margins_noise, private_plan, sizes_noise
 from longsynth.training.private_rounds import CRITIC_STEPS, PrivateRounds
-from longsynth.training.trainer import is_main_process, quiet_training, run_stage, starts_side_by_side
+from longsynth.training.trainer import is_main_process, quiet_training, run_stage
 
 PUBLIC = (
     "schema: names, kinds, units, declared bounds, levels and precision, constraints",
@@ -182,10 +182,10 @@ def _releases(train: Cohort, ledger: PrivacyLedger, settings: FitSettings, rando
         _wait_for(path)
     if not is_main_process() or (settings.resume and path.exists()):
         return _read(path, ledger)
-    if path.exists() and starts_side_by_side():
+    if not settings.resume and (path.exists() or (settings.folder / FIRST_RELEASE).exists()):
         raise ConfigError(
-            "work_dir holds the noisy counts of an earlier fit, and processes that start side by side would take them "
-            "for those of this one; give an empty work_dir, or carry that fit on with resume=True"
+            f"{settings.folder} holds noisy counts that an earlier fit has paid for; carry it on with resume=True "
+            "(--resume), or give an empty work_dir: a fit from the start costs its epsilon once more"
         )
     settings.folder.mkdir(parents=True, exist_ok=True)
     ledger.public = PUBLIC

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -27,11 +26,6 @@ from longsynth.training.crossfit import HELD_OUT_NLL
 def is_main_process() -> bool:
     """Whether this is the one of several training processes that writes files."""
     return int(getattr(rank_zero_only, "rank", 0)) == 0
-
-
-def starts_side_by_side() -> bool:
-    """Whether all training processes were started at once, as by torchrun, and not by the first one when it trains."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 @dataclass(frozen=True)

@@ -175,14 +175,18 @@ def test_what_a_first_release_left_over_is_all_that_there_is(train, tmp_path, mo
 # ----------------------------------------------------------------------------------------------------------- refusals
 
 
-def test_processes_side_by_side_do_not_start_anew_where_an_earlier_fit_is(train, steps, tmp_path, monkeypatch):
-    """Another process could read the earlier noisy counts before the first one replaces them; nothing is spent."""
+@pytest.mark.parametrize("left", [(), (private_fit.RELEASES,)])
+def test_what_was_paid_for_is_not_paid_for_again_by_mistake(left, train, steps, tmp_path):
+    """A fit from the start, where one was that has spent something, must be asked for; nothing is spent or lost."""
     new().fit(train, work_dir=tmp_path)
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name in left:  # cut off between the two releases
+        (tmp_path / name).unlink()
+    before = sorted(tmp_path.rglob("*"))
     synthesizer = new()
     with pytest.raises(ConfigError, match="empty work_dir"):
         synthesizer.fit(train, work_dir=tmp_path)
     assert synthesizer.ledger.spends == []
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_processes_that_start_from_other_margins_are_stopped(train):
