@@ -17,7 +17,7 @@ from longsynth.cohort.alike import check_disjoint, n_shared_ids, under_schema
 from longsynth.cohort.cohort import Cohort
 from longsynth.cohort.columns import counted
 from longsynth.exceptions import CohortError, ConfigError, NotComputableError
-from longsynth.privacy.base import ATTACKS, DEFAULT_TARGETS, Attack, Release, prepare_release
+from longsynth.privacy.base import ATTACKS, Attack, Release, prepare_release, targets_for
 from longsynth.privacy.exposure import exposure
 from longsynth.privacy.judge import adjusted, judged, unassessed
 from longsynth.privacy.knowledge import PRESETS, Knowledge, preset
@@ -96,7 +96,8 @@ def assess_privacy(
 
     Notes
     -----
-    At most 1,000 patients a side and group are attacked, drawn at random; duplicates look at all. A result without a
+    At most 1,000 patients a side and group are attacked, drawn at random, and fewer (down to 200) where a draw has more
+    than 300,000 visits; duplicates look at all. A result without a
     flag says what could have been found (``minimum_detectable_risk``) and against whom; it does not say that a release
     is free of risk, or what the law makes of it. What was not tried is in ``notes``.
 
@@ -107,7 +108,7 @@ def assess_privacy(
     made, held_out = _checked(synthetic, train, holdout)
     chosen = chosen_attacks(attacks)
     attackers = _attackers(knowledge, train.schema)
-    release = None if held_out is None else prepare_release(made, train, held_out)
+    release = None if held_out is None else prepare_release(made, train, held_out, targets_for(made))
     if release is not None:
         _check_other_patients(release)
     jobs = list(_jobs(chosen, attackers, release, seed))
@@ -118,7 +119,7 @@ def assess_privacy(
         n_holdout=None if held_out is None else held_out.n_patients,
         attacks=tuple(attack.name for attack in chosen),
         knowledge={job.knowledge.name: job.knowledge.describe() for job in jobs},
-        n_targets=DEFAULT_TARGETS,
+        n_targets=targets_for(made),
         seed=seed,
         version=__version__,
     )
@@ -250,8 +251,8 @@ def _notes(made: list[Cohort], train: Cohort, holdout: Cohort | None, attacks: l
     if len(made) == 1:
         yield "one synthetic cohort was attacked: another draw of the same synthesizer may leak more or less"
     largest = max(train.n_patients, 0 if holdout is None else holdout.n_patients)
-    if largest > DEFAULT_TARGETS:
-        yield f"at most {DEFAULT_TARGETS:,} patients a side were attacked, drawn at random; duplicates look at all"
+    if largest > targets_for(made):
+        yield f"at most {targets_for(made):,} patients a side were attacked, drawn at random; duplicates look at all"
     n_shared = sum(n_shared_ids(draw, real) for draw in made for real in (train, holdout) if real is not None)
     if n_shared:
         yield (

@@ -18,7 +18,7 @@ from longsynth.registry import Registry
 
 __all__ = [
     "ATTACKS", "PRESETS", "SIDES", "Attack", "Knowledge", "Outcome", "Release", "Trials", "attack", "joined",
-    "not_assessed", "prepare_release", "preset",
+    "not_assessed", "prepare_release", "preset", "targets_for",
 ]  # fmt: skip
 
 Criterion = Literal["singling_out", "linkage", "inference", "membership", "duplicates"]
@@ -26,6 +26,9 @@ Measure = Literal["rate", "score", "closeness"]
 Side = Literal["members", "control"]
 SIDES: tuple[Side, Side] = ("members", "control")
 DEFAULT_TARGETS = 1000
+FEWEST_TARGETS = 200
+MOST_COMPARED = 300_000_000
+"""Targets times synthetic visits: above it fewer targets are attacked."""
 T = TypeVar("T")
 
 
@@ -134,6 +137,23 @@ def prepare_release(
     """
     draws = (synthetic,) if isinstance(synthetic, Cohort) else tuple(synthetic)
     return Release(tuple(map(records_of, draws)), records_of(train), records_of(holdout), n_targets)
+
+
+def targets_for(synthetic: Sequence[Cohort]) -> int:
+    """Return how many patients a side are attacked: 1,000, and fewer where there are many synthetic visits.
+
+    Parameters
+    ----------
+    synthetic : sequence of Cohort
+        The draws; every target is compared with all visits of each.
+
+    Returns
+    -------
+    int
+        Between 200 and 1,000: 1,000 up to 300,000 visits, 300 at a million.
+    """
+    n_visits = max((cohort.n_visits for cohort in synthetic), default=0)
+    return int(np.clip(MOST_COMPARED // max(n_visits, 1), FEWEST_TARGETS, DEFAULT_TARGETS))
 
 
 def _none() -> NDArray[np.int64]:

@@ -3,7 +3,8 @@
     python -m tests.benchmarks.privacy_scale --patients 10000 --holdout 5000 --visits 10 --threads 2
 
 Members, holdout and synthetic cohort are three draws from one world of five channels and three static attributes; every
-patient has so many visits. At most 1,000 patients a side are attacked, whatever the number of members.
+patient has so many visits. At most 1,000 patients a side are attacked, and fewer above 300,000 synthetic visits.
+For 100,000: ``--patients 100000 --holdout 50000``.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from metric_worlds import SCHEMA, relabelled, with_visits, world
 import longsynth as ls
 from longsynth.cohort.cohort import Cohort
 from longsynth.exceptions import CohortError, ConfigError
+from longsynth.privacy import base
 from longsynth.privacy.judge import adjusted
 from longsynth.privacy.knowledge import Knowledge
 from longsynth.privacy.results import COLUMNS, AttackResult, PrivacyAssessment
@@ -162,3 +163,14 @@ def test_rare_levels_are_a_group_of_their_own():
     rare = [one for one in found.results if one.subset == "rare"]
     assert rare
     assert {one.n_members for one in rare} <= {6, 5, 4, 3, 2, 1}
+
+
+def test_fewer_targets_where_there_are_many_visits_and_the_result_says_so(monkeypatch):
+    assert base.targets_for([FRESH]) == base.DEFAULT_TARGETS
+    monkeypatch.setattr(base, "MOST_COMPARED", 20 * FRESH.n_visits)
+    monkeypatch.setattr(base, "FEWEST_TARGETS", 10)
+    assert base.targets_for([FRESH, MEMBERS]) <= 20
+    found = ls.assess_privacy(FRESH, MEMBERS, CONTROL, attacks=["linkage"], knowledge="lab_feed")
+    assert found.provenance.n_targets == 20
+    assert any("at most 20 patients a side" in note for note in found.notes)
+    assert {one.n_members for one in found.results if one.subset == "all" and one.reason is None} == {20}
