@@ -29,6 +29,7 @@ from longsynth.privacy import measure_privacy
 from tests.benchmarks.baseline_cart import fit_sample_cart
 from tests.benchmarks.data import COHORTS, add_data_argument, load_benchmark, load_re_split
 from tests.benchmarks.process import alone, peak_memory_mib
+from tests.benchmarks.rows import put_between, read_rows
 
 OBJECTIVES = ("hybrid", "likelihood", "adversarial")
 PRIVACY_METRICS = ("mia_auc", "copied_windows", "holdout_windows", "copied_static", "holdout_static")
@@ -79,9 +80,7 @@ def main() -> None:
         rows.with_suffix(".md").write_text(tables[-1])
         print(tables[-1])
     if arguments.into is not None:
-        before, _, rest = arguments.into.read_text().partition(MARKS[0])
-        after = rest.partition(MARKS[1])[2]
-        arguments.into.write_text("\n".join([before + MARKS[0], "", *tables, MARKS[1] + after]))
+        put_between(arguments.into, MARKS, "\n".join(tables))
 
 
 def run(cohort: str, models: list[str], n_seeds: int, arguments: argparse.Namespace, rows: Path) -> None:
@@ -157,10 +156,6 @@ def _synthesizer(train: Cohort, seed: int, objective: str) -> Made:
     n_draws = N_DRAWS if train.n_visits < MANY_VISITS else 1
     draws = [synthesizer.sample(train.n_patients, seed=N_DRAWS * seed + draw) for draw in range(n_draws)]
     return Made(draws, costs, synthesizer.training_record)
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def report(cohort: str, rows: list[dict[str, Any]]) -> str:

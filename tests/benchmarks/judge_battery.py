@@ -18,6 +18,7 @@ import polars as pl
 from longsynth.evaluation.base import METRICS
 from longsynth.evaluation.evaluate import evaluate_all
 from tests.battery import DAMAGES, fresh
+from tests.benchmarks.rows import put_between
 
 MARKS = ("<!-- battery of the judge -->", "<!-- end of the battery of the judge -->")
 
@@ -31,8 +32,7 @@ def main() -> None:
     table = run(arguments.patients, arguments.seed)
     print(table)
     if arguments.into is not None:
-        before, _, rest = arguments.into.read_text().partition(MARKS[0])
-        arguments.into.write_text("\n".join([before + MARKS[0], "", table, MARKS[1] + rest.partition(MARKS[1])[2]]))
+        put_between(arguments.into, MARKS, table)
 
 
 def run(n: int, seed: int) -> str:

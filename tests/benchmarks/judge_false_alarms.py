@@ -23,6 +23,7 @@ from typing import Any
 from scipy.stats import binom
 
 from tests.benchmarks.process import alone
+from tests.benchmarks.rows import put_between, read_rows
 
 MARKS = ("<!-- false alarms of the judge -->", "<!-- end of the false alarms of the judge -->")
 KINDS = ("cheap", "costly")
@@ -44,18 +45,17 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.report:
         run(arguments)
-    table = report([row for kind in KINDS for row in _read(arguments.out / f"{kind}.jsonl")])
+    table = report([row for kind in KINDS for row in read_rows(arguments.out / f"{kind}.jsonl")])
     print(table)
     if arguments.into is not None:
-        before, _, rest = arguments.into.read_text().partition(MARKS[0])
-        arguments.into.write_text("\n".join([before + MARKS[0], "", table, MARKS[1] + rest.partition(MARKS[1])[2]]))
+        put_between(arguments.into, MARKS, table)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Judge the samples of all seeds that are not there yet, in processes of their own."""
     rows = arguments.out / f"{arguments.metrics}.jsonl"
     rows.parent.mkdir(parents=True, exist_ok=True)
-    done = {row["seed"] for row in _read(rows)}
+    done = {row["seed"] for row in read_rows(rows)}
     seeds = [seed for seed in range(arguments.splits) if seed not in done]
     for start in range(0, len(seeds), BATCH):
         found = alone(judged, arguments.metrics, arguments.patients, seeds[start : start + BATCH])
@@ -126,10 +126,6 @@ def _line(metric: str, values: list[dict[str, Any]], n_parts: int) -> str:
     most = f"{count} of {n} (limit {limit}){': ' + part if part else ''}"
     share = sum(value["flagged"] for value in assessed) / len(assessed)
     return f"| `{metric}` | {len(by_part)} | {left} | {share:.1%} | {nominal:.1%} | {most} |"
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 if __name__ == "__main__":

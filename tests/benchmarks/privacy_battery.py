@@ -26,6 +26,7 @@ from longsynth.schema.types import NUMERIC_KINDS
 from tests.benchmarks.baseline_cart import fit_sample_cart
 from tests.benchmarks.data import COHORTS, add_data_argument, load_benchmark
 from tests.benchmarks.process import alone
+from tests.benchmarks.rows import put_between
 
 MARKS = ("<!-- privacy tables -->", "<!-- end of privacy tables -->")
 RELEASES = (
@@ -61,9 +62,7 @@ def main() -> None:
     table = report(arguments.cohort, _read(rows))
     print(table)
     if arguments.into is not None:
-        before, _, rest = arguments.into.read_text().partition(MARKS[0])
-        after = rest.partition(MARKS[1])[2]
-        arguments.into.write_text("\n".join([before + MARKS[0], "", table, MARKS[1] + after]))
+        put_between(arguments.into, MARKS, table)
 
 
 def attacked(cohort: str, name: str, data: str, knowledge: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from scipy.stats import binom
 from longsynth.cohort.split import split
 from tests.benchmarks.data import COHORTS, add_data_argument, load_whole
 from tests.benchmarks.process import alone
+from tests.benchmarks.rows import put_between, read_rows
 
 MARKS = ("<!-- false alarms -->", "<!-- end of false alarms -->")
 NOMINAL = 0.025
@@ -50,18 +51,16 @@ def main() -> None:
         rows = arguments.out / f"{cohort}.jsonl"
         if not arguments.report:
             _run_missing(cohort, rows, arguments)
-        tables.append(report(cohort, _read(rows)))
+        tables.append(report(cohort, read_rows(rows)))
     page = "\n".join(tables)
     print(page)
     if arguments.into is not None:
-        before, _, rest = arguments.into.read_text().partition(MARKS[0])
-        after = rest.partition(MARKS[1])[2]
-        arguments.into.write_text("\n".join([before + MARKS[0], "", page, MARKS[1] + after]))
+        put_between(arguments.into, MARKS, page)
 
 
 def _run_missing(cohort: str, rows: Path, arguments: argparse.Namespace) -> None:
     rows.parent.mkdir(parents=True, exist_ok=True)
-    done = {row["seed"] for row in _read(rows)}
+    done = {row["seed"] for row in read_rows(rows)}
     seeds = [seed for seed in range(arguments.splits) if seed not in done]
     for start in range(0, len(seeds), BATCH):
         found = alone(attacked, cohort, arguments.data, seeds[start : start + BATCH], threads=arguments.threads)
@@ -115,10 +114,6 @@ def _line(name: str, results: list[tuple[int, dict[str, Any]]], n: int) -> str:
         f"{count} (limit {limits[0]}){': ' + words if words else ''}", f"{splits_flagged} (limit {limits[1]})",
     ]  # fmt: skip
     return "| " + " | ".join(cells) + " |"
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.process import alone
+from tests.benchmarks.rows import read_rows
 
 N_DRAWS, N_TRUTH, Z = 10, 400_000, 1.96
 
@@ -33,7 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "hazard.jsonl"
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    rows = read_rows(path)
     for n in map(int, arguments.patients.split(",")):
         for epsilon in map(float, arguments.epsilons.split(",")):
             for seed in range(arguments.seeds):

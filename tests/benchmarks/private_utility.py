@@ -25,6 +25,7 @@ import numpy as np
 
 from tests.benchmarks.data import add_data_argument
 from tests.benchmarks.process import alone
+from tests.benchmarks.rows import read_rows
 
 DELTA_SHARE = 0.1
 
@@ -40,7 +41,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "utility.jsonl"
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    rows = read_rows(path)
     sizes = [int(n) for n in arguments.patients.split(",")] if arguments.cohort == "simulated" else [0]
     for n in sizes:
         for seed in range(arguments.seeds):

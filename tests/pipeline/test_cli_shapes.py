@@ -1,14 +1,11 @@
 """Cohorts of every shape go through infer-schema, fit and sample, from CSV to CSV, and come back in the same form."""
 
-import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
-from quick import make_quick
 
 import longsynth as ls
-from longsynth.cli import main
 
 COHORT = ls.simulate_cohort(60, seed=3)
 STATIC, VISITS = COHORT.tables()
@@ -55,20 +52,6 @@ SHAPES = {
         (*ID, *TIME, *EVENT),
     ),
 }
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    make_quick(monkeypatch)
-
-    def call(*arguments: str) -> None:
-        monkeypatch.setattr(sys, "argv", ["longsynth", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        assert not stopped.value.code, capsys.readouterr().err
-
-    return call
 
 
 @pytest.mark.parametrize("shape", SHAPES)

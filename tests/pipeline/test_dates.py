@@ -1,7 +1,6 @@
 """Synthetic dates keep their time since the visit and the baseline, from tables of dates to tables of dates."""
 
 import datetime as dt
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ from dated_worlds import BIRTH, ENTRY, FOLLOWED, dated_cohort
 from quick import make_quick
 
 import longsynth as ls
-from longsynth.cli import main
 from longsynth.cohort.checks import problems
 from longsynth.cohort.cohort import Cohort
 
@@ -95,16 +93,7 @@ def test_a_condition_on_a_date_that_follows_another_is_met(model):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_files_of_dates_go_through_the_commands(suffix, train, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    make_quick(monkeypatch)
-
-    def run(*arguments: str) -> None:
-        monkeypatch.setattr(sys, "argv", ["longsynth", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        assert not stopped.value.code, capsys.readouterr().err
-
+def test_files_of_dates_go_through_the_commands(suffix, train, run):
     write = {"csv": pl.DataFrame.write_csv, "parquet": pl.DataFrame.write_parquet}[suffix]
     static, visits = train.tables()
     write(static.drop("consent"), f"static.{suffix}")  # of two dates at entry infer-schema would choose neither
