@@ -75,6 +75,10 @@ class Metric:
     is_standardised : bool
         It is in units of its own standard error, or made of what is, so that chance moves it as much in few patients as
         in many.
+    most_visits : int or None
+        It thins longer records to so many visits; a result says where that happened.
+    most_pairs : int or None
+        It uses so many pairs of consecutive visits a side, drawn at random; a result says where there were more.
     """
 
     name: str
@@ -89,6 +93,8 @@ class Metric:
     by_stratum: bool = False
     most_patients: int | None = None
     is_standardised: bool = False
+    most_visits: int | None = None
+    most_pairs: int | None = None
 
 
 METRICS: Registry[Metric] = Registry("metric")
@@ -106,12 +112,14 @@ def metric(
     by_stratum: bool = False,
     most_patients: int | None = None,
     is_standardised: bool = False,
+    most_visits: int | None = None,
+    most_pairs: int | None = None,
 ) -> Callable[[MetricFunction], MetricFunction]:
     """Register the function below as the metric of its name; arguments as the attributes of `Metric`."""
 
     def register(function: MetricFunction) -> MetricFunction:
         name = function.__name__  # type: ignore[attr-defined]
-        sizes = (is_costly, by_stratum, most_patients, is_standardised)
+        sizes = (is_costly, by_stratum, most_patients, is_standardised, most_visits, most_pairs)
         METRICS.add(name, Metric(name, block, level, title, function, best, worse, unit, *sizes))
         return function
 

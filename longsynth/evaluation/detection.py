@@ -20,7 +20,7 @@ from longsynth.seeding import child_seed, stream
 
 N_FOLDS = 5
 FEWEST_PATIENTS = 2 * N_FOLDS
-MOST_ROWS = 20_000
+MOST_PAIRS = 20_000
 MOST_REPEATS = 3
 PATIENTS_OF_REPEATS = 999
 MOST_EXPLAINED = 1_000
@@ -203,7 +203,7 @@ def _cross_fitted_auc(
     """Return the mean AUC over repeats; ``patients`` and ``rows`` of the holdout, then of the synthetic cohort."""
     fewest = _fewest(patients)
     rows_per_patient = max(table.height / len(ids) for table, ids in zip(rows, patients, strict=True))
-    n_patients = max(FEWEST_PATIENTS, min(fewest, int(MOST_ROWS / rows_per_patient)))
+    n_patients = max(FEWEST_PATIENTS, min(fewest, int(MOST_PAIRS / rows_per_patient)))
     n_repeats = n_repeats or int(np.clip(PATIENTS_OF_REPEATS // n_patients, 1, MOST_REPEATS))
     return float(np.mean([_one_auc(patients, rows, n_patients, seed, repeat, n_trees) for repeat in range(n_repeats)]))
 

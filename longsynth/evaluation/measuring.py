@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -190,6 +190,7 @@ def _row(metric: Metric, part: str, job: Job, n: int, drawn: Measured, halved: M
         reach = student.ppf(1 - TAIL, len(parted) - 1) * half_sample_sd(parted, n, metric.is_standardised)
     else:
         notes.append("no interval, as half of the patients are too few")
+    notes += _caps(metric, job, n)
     result = replace(
         _no_value(metric, part, job, ""),
         reason=None,
@@ -208,6 +209,22 @@ def _row(metric: Metric, part: str, job: Job, n: int, drawn: Measured, halved: M
         note="; ".join(notes) or None,
     )
     return Row(result, _p_value(metric, value, real))
+
+
+def _caps(metric: Metric, job: Job, n: int) -> Iterator[str]:
+    """Say where a metric leaves out visits of the longest or largest of the cohorts."""
+    cohorts = [cohort for cohort in (*job.synthetic.values(), job.pool) if cohort is not None]
+    if metric.most_visits is not None and max(map(_longest_record, cohorts)) > metric.most_visits:
+        yield f"records of more than {metric.most_visits:,} visits are thinned to as many"
+    n_pairs = max((cohort.n_visits / cohort.n_patients - 1) * n for cohort in cohorts)
+    if metric.most_pairs is not None and n_pairs > metric.most_pairs:
+        yield f"at most {metric.most_pairs:,} pairs of consecutive visits a side, drawn at random"
+
+
+def _longest_record(cohort: Cohort) -> int:
+    """Return the visits of the patient with most of them."""
+    counts = cohort.visits[cohort.schema.patient_id].value_counts()["count"]
+    return int(counts.max() or 0)  # type: ignore[arg-type]
 
 
 def _no_value(metric: Metric, part: str, job: Job, reason: str, n: int | None = None) -> MetricResult:

@@ -113,15 +113,21 @@ def test_metrics_in_standard_errors_say_so():
     assert standardised == in_errors | {"hazard_ratio_overlap"}
 
 
-def test_metrics_that_take_a_sub_sample_of_patients_declare_it():
-    """So that the judge draws it and says so: a metric never gets more than it would use."""
-    capped = {}
-    for name in METRICS:
-        one = METRICS[name]
-        most = vars(import_module(one.function.__module__)).get("MOST_PATIENTS")
-        if most is not None:
-            capped[name] = one.most_patients == most
-    assert capped == dict.fromkeys(("alignment_mmd", "cluster_shares", "detect_sequence", "signature_mmd"), True)
+BY_PATIENTS = {"detect_transition": None}
+"""Its limit is of `longsynth.evaluation.detection`, which draws patients until they have so many pairs."""
+ON_PATHS = ("alignment_mmd", "cluster_shares", "detect_sequence", "signature_mmd")
+
+
+@pytest.mark.parametrize(
+    ("limit", "names"),
+    [("most_patients", ON_PATHS), ("most_visits", ON_PATHS), ("most_pairs", ("detect_transition", "forecast_skill"))],
+)
+def test_metrics_that_take_a_sub_sample_declare_it(limit, names):
+    """So that the judge says so, and never gives a metric more patients than it would use."""
+    assert {name for name in METRICS if getattr(METRICS[name], limit) is not None} == set(names)
+    modules = {name: import_module(METRICS[name].function.__module__) for name in METRICS}
+    used = {name: vars(module).get(limit.upper()) for name, module in modules.items()}
+    assert {name: most for name, most in used.items() if getattr(METRICS[name], limit) != most} in ({}, BY_PATIENTS)
 
 
 @pytest.mark.parametrize("name", PROFILES)

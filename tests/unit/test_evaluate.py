@@ -196,6 +196,17 @@ def test_a_metric_may_take_fewer_patients_than_others(little, real):
     assert (first.n, second.n) == (30, 60)
 
 
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [({"most_visits": 3}, "records of more than 3 visits are thinned"), ({"most_pairs": 50}, "at most 50 pairs")],
+)
+def test_a_result_says_where_a_metric_leaves_visits_out(little, real, limit, said):
+    result = only(run(world(80, 2), real, metric(**limit)))
+    assert said in result.note
+    enough = dict.fromkeys(limit, 10000)
+    assert only(run(world(80, 2), real, metric(**enough))).note is None
+
+
 def test_sub_sampling_and_a_missing_holdout_are_said(little, real):
     found = ls.evaluate(world(80, 2), train=real[0], metrics=[metric()], strata=[])
     assert found.provenance.n_holdout is None and found.provenance.ceiling_from == "train"

@@ -17,7 +17,7 @@ MOST_VISITS = 30
 
 @metric(
     block="distance", level="trajectory", title="Distance of aligned trajectories (GAK)", is_costly=True,
-    most_patients=MOST_PATIENTS,
+    most_patients=MOST_PATIENTS, most_visits=MOST_VISITS,
 )  # fmt: skip
 def alignment_mmd(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
     """Return the squared maximum mean discrepancy between trajectories under the global alignment kernel.

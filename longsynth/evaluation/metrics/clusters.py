@@ -21,7 +21,7 @@ N_STARTS = 3
 
 @metric(
     block="distance", level="trajectory", title="Shares of clusters of trajectories", is_costly=True,
-    most_patients=MOST_PATIENTS,
+    most_patients=MOST_PATIENTS, most_visits=MOST_VISITS,
 )  # fmt: skip
 def cluster_shares(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
     """Return the total variation distance between the shares of clusters of trajectories, ``sum_k |p_k - q_k| / 2``.

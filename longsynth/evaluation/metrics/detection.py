@@ -53,6 +53,7 @@ def detect_patient(sample: Cohort, reference: Cohort, setting: Setting) -> dict[
     title="How well a classifier tells pairs of consecutive visits from real ones",
     best=0.5,
     is_costly=True,
+    most_pairs=detection.MOST_PAIRS,
 )
 def detect_transition(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
     """Cross-fitted AUC of gradient boosting on one row a pair of consecutive visits.

@@ -15,12 +15,12 @@ from longsynth.evaluation.visit_arrays import Array, carried_forward, visit_arra
 from longsynth.exceptions import NotComputableError
 from longsynth.seeding import child_seed, stream
 
-MOST_ROWS = 20_000
+MOST_PAIRS = 20_000
 
 
 @metric(
     block="forecasting", level="transition", title="Forecast of the next visit, gain over the last value",
-    best=1.0, worse="lower", is_costly=True,
+    best=1.0, worse="lower", is_costly=True, most_pairs=MOST_PAIRS,
 )  # fmt: skip
 def forecast_skill(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
     """Return how much better than the last value a model learnt from the sample forecasts the reference's next visit.
@@ -122,7 +122,7 @@ def _forecast(inputs: Array, targets: Array, new: Array, seed: int) -> Array:
         return np.full(len(new), targets.mean())
     known = ~np.isnan(inputs).all(axis=0)
     order = np.lexsort(np.nan_to_num(np.column_stack([targets, inputs])).T)  # whatever the order of patients
-    order = stream(seed, "rows").permutation(order)[:MOST_ROWS]
+    order = stream(seed, "rows").permutation(order)[:MOST_PAIRS]
     model = HistGradientBoostingRegressor(max_iter=60, max_leaf_nodes=10, early_stopping=False, random_state=seed)
     with threadpool_limits(1, "openmp"):  # on so few rows more threads only wait for each other
         model.fit(inputs[order][:, known], targets[order])

@@ -14,7 +14,10 @@ MOST_PATIENTS = 10_000
 MOST_VISITS = 100
 
 
-@metric(block="distance", level="trajectory", title="Distance of expected signatures", most_patients=MOST_PATIENTS)
+@metric(
+    block="distance", level="trajectory", title="Distance of expected signatures", most_patients=MOST_PATIENTS,
+    most_visits=MOST_VISITS,
+)  # fmt: skip
 def signature_mmd(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
     """Return the squared distance between the expected signatures of trajectories, up to its second level.
 
