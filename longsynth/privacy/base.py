@@ -14,6 +14,7 @@ from longsynth.exceptions import NotComputableError
 from longsynth.privacy.coded import Coded, coded, scaling_of
 from longsynth.privacy.knowledge import PRESETS, Knowledge, preset
 from longsynth.privacy.records import Records, records_of
+from longsynth.privacy.space import Floats, standardised
 from longsynth.registry import Registry
 
 __all__ = [
@@ -83,6 +84,12 @@ class Release:
         scaling = self.coded_synthetic[0].scaling
         sides: dict[Side, Records] = {"members": self.train, "control": self.holdout}
         return self.once("coded real", lambda: {side: coded(records, scaling) for side, records in sides.items()})
+
+    def points(self, whose: Side | Literal["synthetic"], draw: int) -> Floats:
+        """Return whole patients as points on the scale of a draw, see `standardised`."""
+        made = self.synthetic[draw]
+        records = made if whose == "synthetic" else self.side(whose)
+        return self.once(("points", whose, draw), lambda: standardised(records, made))
 
     def allowed(self, side: Side) -> NDArray[np.bool_]:
         """Return which patients of a side may be attacked, shape (N,)."""

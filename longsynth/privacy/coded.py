@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from longsynth.privacy.ranked import Ranked, ranked
 from longsynth.privacy.records import Records
 from longsynth.schema.types import NUMERIC_KINDS, Column, Schema
 
@@ -72,6 +74,11 @@ class Coded:
     is_number: NDArray[np.bool_]
     static_is_number: NDArray[np.bool_]
     scaling: Scaling
+
+    @cached_property
+    def ranked(self) -> Ranked:
+        """The same with all first visits before all second ones and so on."""
+        return ranked(self.records.start, self.values, self.static, self.gap, self.time)
 
 
 def static_columns(schema: Schema) -> list[Column]:

@@ -11,9 +11,9 @@ from longsynth.cohort.cohort import Cohort
 from longsynth.exceptions import NotComputableError
 from longsynth.privacy.coded import coded, scaling_of
 from longsynth.privacy.knowledge import Knowledge
-from longsynth.privacy.predicates import fitting, patients_of, terms_of
+from longsynth.privacy.predicates import all_fitting, patients_of, terms_of
 from longsynth.privacy.records import records_of
-from longsynth.privacy.windows import all_stretches, chosen_starts
+from longsynth.privacy.windows import chosen_starts
 from longsynth.seeding import stream
 
 MOST_PATIENTS = 1000
@@ -66,9 +66,8 @@ def exposure(cohort: Cohort, ks: Sequence[int] = (1, 2, 3), time: bool = False, 
         starts = records.start[patient] + first
         chosen = np.sort(rng.permutation(len(starts))[:MOST_PATIENTS])
         known = [terms_of(real, start, knowledge, np.zeros(0, np.int64)) for start in starts[chosen]]
-        stretches = all_stretches(real, k)
         unique = [
-            len(patients_of(real, fitting(real, stretches, terms))) == 1
+            len(patients_of(real, all_fitting(real, k, terms))) == 1
             for terms in known
             if any(term.table == "channel" for term in terms)
         ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from longsynth.privacy.base import Release
-from longsynth.privacy.space import nearest, standardised
+from longsynth.privacy.base import SIDES, Release
+from longsynth.privacy.space import nearest
 from longsynth.seeding import stream
 
 _SAME = 1e-6
@@ -38,10 +38,9 @@ def nearest_records(release: Release, seed: int) -> dict[str, float]:
     ----------
     Yao et al. (2025), The DCR delusion, https://arxiv.org/abs/2505.01524.
     """
-    rng, made = stream(seed, "nearest records"), release.synthetic[0]
-    points = standardised(made, made)
+    rng, points = stream(seed, "nearest records"), release.points("synthetic", 0)
     points = points[np.sort(rng.permutation(len(points))[: release.n_targets])]
-    sides = [standardised(side, made) for side in (release.train, release.holdout)]
+    sides = [release.points(side, 0) for side in SIDES]
     n = min(map(len, sides))
     sides = [side[np.sort(rng.permutation(len(side))[:n])] for side in sides]
     if n < 2:

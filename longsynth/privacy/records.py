@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 
@@ -55,6 +55,15 @@ class Records:
     def n_visits(self) -> NDArray[np.int64]:
         """Number of visits of each patient, shape (N,)."""
         return np.diff(self.start)
+
+    def only(self, chosen: NDArray[np.int64]) -> Records:
+        """Return the records of some patients, in the order given."""
+        start = np.concatenate([[0], np.cumsum(self.n_visits[chosen])])
+        visits = np.repeat(self.start[chosen] - start[:-1], np.diff(start)) + np.arange(start[-1])
+        return replace(
+            self, rows=self.rows[chosen], static=self.static[chosen], start=start,
+            time=self.time[visits], values=self.values[visits],
+        )  # fmt: skip
 
     @cached_property
     def features(self) -> NDArray[np.float64]:

@@ -43,9 +43,8 @@ class SequenceModel:
 
     def __init__(self, synthetic: Records, seed: int) -> None:
         self._columns = _Columns(synthetic)
-        inputs, outputs, seen, patient = self._columns.transitions(synthetic)
-        kept = patient <= patient[min(MOST_VISITS, len(patient)) - 1]
-        inputs, outputs, seen, patient = inputs[kept], outputs[kept], seen[kept], patient[kept]
+        n_patients = int(np.searchsorted(synthetic.start, min(MOST_VISITS, synthetic.start[-1])))
+        inputs, outputs, seen, patient = self._columns.transitions(synthetic.only(np.arange(n_patients)))
         self._variance = self._errors(inputs, outputs, seen, patient % 2 == 0, seed)
         self._trees = self._grown(inputs, outputs, seed)
 

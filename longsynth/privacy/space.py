@@ -70,7 +70,10 @@ def nearest(targets: Floats, points: Floats, n: int, own: Integers | None = None
         if own is not None:
             has_own = own[start : start + _BLOCK] >= 0
             squares[has_own, own[start : start + _BLOCK][has_own]] = np.inf
-        index = np.argpartition(squares, n_there - 1, axis=1)[:, :n_there]
+        if n_there == 1:
+            index = squares.argmin(axis=1)[:, None]  # many times as fast as a partition
+        else:
+            index = np.argpartition(squares, n_there - 1, axis=1)[:, :n_there]
         exact = np.sqrt(((block[:, None, :] - points[index]) ** 2).sum(axis=2))
         found[start : start + _BLOCK, :n_there] = np.sort(exact, axis=1)
     return found

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from longsynth.privacy.coded import NOT_OBSERVED, Coded, Floats
 from longsynth.privacy.knowledge import Knowledge, Which
+from longsynth.privacy.ranked import Piece, Ranked
 
 _BLOCK = 1 << 18
+_TILE = 1 << 16  # a few arrays of so many numbers fit into the fast memory of a core
+_ROWS = 8
 _SAME = 1e6
 SEVERAL = 2
 
@@ -115,8 +119,9 @@ def chosen_starts(
     if which == "all":
         shares = np.linspace(0, 1, SEVERAL)
         long_enough = np.flatnonzero(free >= 0)
-        places = [np.unique(np.rint(shares * free[i])).astype(np.int64) for i in long_enough]
-        return np.repeat(long_enough, list(map(len, places))), np.concatenate([*places, np.zeros(0, np.int64)])
+        places = np.rint(shares * free[long_enough, None]).astype(np.int64)
+        is_new = np.diff(places, axis=1, prepend=-1) > 0
+        return long_enough[np.nonzero(is_new)[0]], places[is_new]
     index = np.flatnonzero(free >= 0)
     room = free[index]
     first = {"first": np.zeros_like(room), "last": room, "random": (drawn[index] * (room + 1)).astype(np.int64)}
@@ -203,13 +208,19 @@ def patient_distances(windows: Windows, coded: Coded) -> Floats:
     """
     if not windows.n_terms:
         raise ValueError("windows without a value, a time or a static attribute have no distance")
-    result = np.zeros((len(windows.patient), coded.records.n_patients), dtype=np.float32)
-    for block in _blocks(len(result), max(len(coded.time), coded.records.n_patients)):
-        if windows.values.shape[1]:
-            result[block] = _least_by_patient(_totals(windows, block, coded), windows, coded)
+    k, n_patients, made = windows.values.shape[1], coded.records.n_patients, coded.ranked
+    result = np.empty((len(windows.patient), n_patients), dtype=np.float32)
+    place, n_rows = np.argsort(made.patient), max(_ROWS, _TILE // max(n_patients, 1))
+    for block in _blocks(len(result), n_rows):
+        total = np.full((block.stop - block.start, n_patients), windows.n_terms if k else 0, dtype=np.float32)
+        for piece in made.pieces(k, _TILE // n_rows) if k else ():
+            least = total[:, piece.patients]
+            np.minimum(least, _total(windows, block, made, piece), out=least)
         for i, column in enumerate(windows.static_columns):
-            result[block] += _apart(coded.static[column], windows.static[block, i])
-    return np.minimum(result / np.float32(windows.n_terms), np.float32(1))
+            total += _apart(made.static[column], windows.static[block, i])
+        total /= np.float32(windows.n_terms)
+        result[block] = np.minimum(total, np.float32(1), out=total).take(place, axis=1)
+    return result
 
 
 def nearest_patients(distances: Floats, m: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -233,7 +244,7 @@ def nearest_patients(distances: Floats, m: int, rng: np.random.Generator) -> NDA
     nearest = np.empty((len(distances), m), dtype=np.int64)
     for i, row in enumerate(distances):
         keys = np.rint(row * _SAME) + rng.random(len(row))
-        nearest[i] = np.argpartition(keys, m - 1)[:m]
+        nearest[i] = keys.argmin() if m == 1 else np.argpartition(keys, m - 1)[:m]
     return nearest
 
 
@@ -258,20 +269,20 @@ def nearest_stretches(
     ndarray of int, shape (len(choices), n)
         First visits.
     """
-    nearest = np.empty((len(choices), len(windows.patient)), dtype=np.int64)
-    for block in _blocks(len(windows.patient), len(coded.time)):
-        total = _totals(windows, block, coded)
-        static = [_apart(coded.static[j], windows.static[block, i]) for i, j in enumerate(windows.static_columns)]
-        patient = coded.patient[: total.shape[1]]
-        for chosen, choice in zip(nearest[:, block], choices, strict=True):
-            apart = total + choice.penalty(total.shape[1])
-            known = [one for one, column in zip(static, windows.static_columns, strict=True) if column != choice.hidden]
-            if known:
-                apart += np.stack(known).sum(axis=0)[:, patient]
-            least = apart.min(axis=1) + np.float32(windows.n_terms / _SAME)
-            for i, row in enumerate(apart):
-                ties = np.flatnonzero(row <= least[i])
-                chosen[i] = ties[rng.integers(len(ties))]
+    n, n_visits, made = len(windows.patient), len(coded.time), coded.ranked
+    n_rows = max(1, min(n, _BLOCK // max(n_visits, 1)))
+    pieces = made.pieces(windows.values.shape[1], max(1, _TILE // n_rows))
+    penalties = [choice.penalty(n_visits)[made.visit] for choice in choices]
+    nearest = np.empty((len(choices), n), dtype=np.int64)
+    apart = np.empty((len(choices), n_rows, n_visits), dtype=np.float32)
+    for block in _blocks(n, n_rows):
+        table = apart[:, : block.stop - block.start]
+        least = np.empty((len(pieces), *table.shape[:2]), dtype=np.float32)
+        for i, piece in enumerate(pieces):
+            some = table[:, :, piece.visits[0]]
+            _put_choices(some, windows, block, made, piece, choices, penalties)
+            least[i] = some.min(axis=2)
+        nearest[:, block] = _drawn(table, least, pieces, made, np.float32(windows.n_terms / _SAME), rng)
     return nearest
 
 
@@ -281,44 +292,70 @@ def all_stretches(coded: Coded, k: int) -> NDArray[np.int64]:
     return np.flatnonzero(coded.patient[: max(n, 0)] == coded.patient[k - 1 :])
 
 
-def _blocks(n: int, width: int) -> list[slice]:
-    """Return slices of n rows such that so many numbers a row fit into fast memory."""
-    rows = max(1, _BLOCK // max(width, 1))
-    return [slice(i, min(i + rows, n)) for i in range(0, n, rows)]
+def _blocks(n: int, n_rows: int) -> list[slice]:
+    """Return slices of so many of n rows."""
+    return [slice(i, min(i + n_rows, n)) for i in range(0, n, n_rows)]
 
 
-def _least_by_patient(total: Floats, windows: Windows, coded: Coded) -> Floats:
-    """Return the least total over each patient's stretches, all terms for patients without one; (rows, N)."""
-    k = windows.values.shape[1]
-    result = np.full((len(total), coded.records.n_patients), windows.n_terms, dtype=np.float32)
-    long_enough = coded.records.n_visits >= k
-    if long_enough.any():
-        total[:, coded.patient[: total.shape[1]] != coded.patient[k - 1 :]] = windows.n_terms
-        result[:, long_enough] = np.minimum.reduceat(total, coded.records.start[:-1][long_enough], axis=1)
-    return result
-
-
-def _totals(windows: Windows, block: slice, coded: Coded) -> Floats:
-    """Return the sum of differences in values and times for each visit as the first one, (rows, V - k + 1)."""
+def _total(windows: Windows, block: slice, made: Ranked, piece: Piece) -> Floats:
+    """Return the sum of differences in values and times, (rows, patients of the piece)."""
     values = windows.values[block]
-    n, k, _ = values.shape
-    n_starts = max(len(coded.time) - k + 1, 0)
-    total = np.zeros((n, n_starts), dtype=np.float32)
-    for t in range(k):
+    total = np.zeros((len(values), piece.patients.stop - piece.patients.start), dtype=np.float32)
+    for t, visits in enumerate(piece.visits):
         for i, channel in enumerate(windows.channels):
-            total += _apart(coded.values[channel, t : t + n_starts], values[:, t, i])
-        if windows.gaps is not None and t < k - 1:
-            total += _apart(coded.gap[t : t + n_starts], windows.gaps[block, t])
+            total += _apart(made.values[channel, visits], values[:, t, i])
+        if windows.gaps is not None and t < len(piece.visits) - 1:
+            total += _apart(made.gap[visits], windows.gaps[block, t])
     if windows.time is not None:
-        total += _apart(coded.time[:n_starts], windows.time[block])
+        total += _apart(made.time[piece.visits[0]], windows.time[block])
     return total
+
+
+def _put_choices(
+    table: Floats,
+    windows: Windows,
+    block: slice,
+    made: Ranked,
+    piece: Piece,
+    choices: list[Choice],
+    penalties: list[Floats],
+) -> None:
+    """Put the sums of all differences that count for each choice into a table, (choices, rows, patients)."""
+    total = _total(windows, block, made, piece)
+    columns = windows.static_columns.tolist()
+    apart = {j: _apart(made.static[j, piece.patients], windows.static[block, i]) for i, j in enumerate(columns)}
+    sums: dict[int | None, Floats] = {}
+    for row, choice, penalty in zip(table, choices, penalties, strict=True):
+        if choice.hidden not in sums:
+            known = [apart[j] for j in columns if j != choice.hidden]
+            sums[choice.hidden] = total + sum(known[1:], known[0]) if known else total
+        np.add(sums[choice.hidden], penalty[piece.visits[0]], out=row)
+
+
+def _drawn(
+    table: Floats, least: Floats, pieces: list[Piece], made: Ranked, width: np.float32, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return a visit with the least number of each row, ties broken at random, (choices, rows)."""
+    drawn = np.empty(table.shape[:2], dtype=np.int64)
+    bounds = least.min(axis=0) + width
+    for place in np.ndindex(drawn.shape):
+        row, bound = table[place], bounds[place]
+        near = [pieces[i].visits[0] for i in np.flatnonzero(least[:, *place] <= bound)]
+        ties = np.concatenate([visits.start + np.flatnonzero(row[visits] <= bound) for visits in near])
+        drawn[place] = np.sort(made.visit[ties])[rng.integers(len(ties))]
+    return drawn
 
 
 def _apart(column: Floats, known: Floats) -> Floats:
     """Return ``min(|column - known|, 1)`` for each pair, shape (len(known), len(column))."""
     apart = column - known[:, None]
     np.abs(apart, out=apart)
-    return np.minimum(apart, np.ones_like(column), out=apart)  # with an array of ones four times as fast as with 1
+    return np.minimum(apart, _ones(len(column)), out=apart)  # with an array of ones four times as fast as with 1
+
+
+@lru_cache(maxsize=64)
+def _ones(n: int) -> Floats:
+    return np.ones(n, dtype=np.float32)
 
 
 def _noisy(values: Floats, is_number: NDArray[np.bool_], noise: float, rng: np.random.Generator) -> Floats:

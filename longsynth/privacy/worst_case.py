@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from longsynth.privacy.base import Release
+from longsynth.privacy.base import SIDES, Release
 from longsynth.privacy.coded import static_columns
-from longsynth.privacy.space import nearest, standardised
+from longsynth.privacy.space import nearest
 from longsynth.schema.types import NUMERIC_KINDS
 from longsynth.seeding import stream
 
@@ -44,8 +44,7 @@ def worst_cases(release: Release, seed: int) -> dict[str, Release]:
 
 
 def _isolated(release: Release, seed: int) -> tuple[Integers, Integers]:
-    scale = release.synthetic[0]
-    members, control = standardised(release.train, scale), standardised(release.holdout, scale)
+    members, control = (release.points(side, 0) for side in SIDES)
     among = np.arange(len(members))
     if len(among) > _MOST_NEIGHBOURS:
         among = np.sort(stream(seed, "isolated").choice(among, _MOST_NEIGHBOURS, replace=False))

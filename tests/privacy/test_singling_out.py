@@ -10,7 +10,7 @@ from longsynth.cohort.cohort import Cohort
 from longsynth.exceptions import NotComputableError
 from longsynth.privacy.attacks.singling_out import PARTS, _enough, _predicates, singling_out
 from longsynth.privacy.base import Knowledge, prepare_release
-from longsynth.privacy.predicates import fitting, patients_of
+from longsynth.privacy.predicates import all_fitting, fitting, patients_of
 from longsynth.privacy.windows import all_stretches
 
 KNOWN = Knowledge(k=2, static=("arm", "age"))
@@ -74,8 +74,9 @@ def test_descriptions_fit_one_synthetic_patient_and_are_rare():
         predicates = _predicates(synthetic, KNOWN, 40, size, np.random.default_rng(0))
         assert predicates
         for predicate in predicates:
-            fit = patients_of(synthetic, fitting(synthetic, stretches, predicate.terms))
-            assert fit.tolist() == [predicate.source]
+            fit = fitting(synthetic, stretches, predicate.terms)
+            assert patients_of(synthetic, fit).tolist() == [predicate.source]
+            np.testing.assert_array_equal(fit, all_fitting(synthetic, KNOWN.k, predicate.terms))
     lengths = [
         np.mean([len(one.terms) for one in _predicates(synthetic, KNOWN, 40, size, np.random.default_rng(0))])
         for size in (30, 1000)
@@ -85,7 +86,7 @@ def test_descriptions_fit_one_synthetic_patient_and_are_rare():
 
 def test_too_little_knowledge_gives_no_description():
     synthetic = release(FRESH).coded_synthetic[0]
-    assert _enough(synthetic, all_stretches(synthetic, 1), [], 10) == 0
+    assert _enough(synthetic, 1, [], 10) == 0
     with pytest.raises(NotComputableError, match="rare enough"):
         singling_out(release(FRESH), Knowledge(k=1, channels=("sign",), time="none"), 0)
 

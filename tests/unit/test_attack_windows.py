@@ -175,3 +175,57 @@ def test_records_do_not_depend_on_ids_or_rows():
     ages = MEMBERS.static["age"].to_numpy()[one.rows]
     np.testing.assert_array_equal(one.static[:, 1], ages)
     np.testing.assert_array_equal(one.features, other.features)
+
+
+def of_unequal_length():
+    """Patients with 0 to 5 visits."""
+    cohort = world(30, seed=4, n_visits=5)
+    number = pl.int_range(pl.len()).over("patient_id")
+    kept = pl.col("patient_id").rank("dense") % 6 > number
+    return prepare_release(with_visits(cohort, cohort.visits.filter(kept)), MEMBERS, CONTROL)
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_pieces_are_all_stretches(k, size):
+    coded = of_unequal_length().coded_synthetic[0]
+    made = coded.ranked
+    pieces = made.pieces(k, size)
+    firsts = np.concatenate([made.visit[piece.visits[0]] for piece in pieces])
+    np.testing.assert_array_equal(np.sort(firsts), all_stretches(coded, k))
+    for piece in pieces:
+        first = made.visit[piece.visits[0]]
+        assert len(first) <= size
+        np.testing.assert_array_equal(coded.patient[first], made.patient[piece.patients])
+        for t, visits in enumerate(piece.visits):
+            np.testing.assert_array_equal(made.visit[visits], first + t)
+
+
+def test_the_size_of_tiles_changes_nothing(monkeypatch):
+    prepared = of_unequal_length()
+    real, synthetic = prepared.coded_real["members"], prepared.coded_synthetic[0]
+    places = chosen_starts(real.records.n_visits, 2, "random", np.random.default_rng(0))
+    windows = windows_at(real, *places, Knowledge(), np.random.default_rng(0), static=np.array([0, 1]))
+    choices = [Choice(all_stretches(synthetic, 2)), Choice(all_stretches(synthetic, 2)[::3], hidden=1)]
+
+    def found():
+        nearest = nearest_stretches(windows, synthetic, choices, np.random.default_rng(0))
+        return patient_distances(windows, synthetic), nearest
+
+    whole = found()
+    monkeypatch.setattr("longsynth.privacy.windows._TILE", 16)
+    monkeypatch.setattr("longsynth.privacy.windows._ROWS", 2)
+    for one, other in zip(whole, found(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert (whole[0][:, synthetic.records.n_visits < 2] > 0).all()
+
+
+def test_records_of_some_patients():
+    records = of_unequal_length().synthetic[0]
+    chosen = np.array([7, 0, 12])
+    some = records.only(chosen)
+    np.testing.assert_array_equal(some.n_visits, records.n_visits[chosen])
+    np.testing.assert_array_equal(some.features, records.features[chosen])
+    for i, row in enumerate(chosen):
+        own = slice(some.start[i], some.start[i + 1])
+        np.testing.assert_array_equal(some.time[own], records.time[records.start[row] : records.start[row + 1]])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from longsynth.exceptions import NotComputableError
 from longsynth.privacy.base import SIDES, Outcome, Release, Side, Trials, attack, joined
 from longsynth.privacy.knowledge import Knowledge
-from longsynth.privacy.space import nearest, standardised
+from longsynth.privacy.space import nearest
 from longsynth.seeding import stream
 
 Floats = NDArray[np.float64]
@@ -90,9 +90,9 @@ def closest(release: Release, knowledge: Knowledge, seed: int) -> tuple[Outcome,
     if release.train.n_patients + release.holdout.n_patients < FEWEST_REAL:
         raise NotComputableError(f"it needs {FEWEST_REAL} real patients")
     trials: dict[Side, list[Trials]] = {side: [] for side in SIDES}
-    for draw, made in enumerate(release.synthetic):
-        points = standardised(made, made)
-        sides = [standardised(release.side(side), made) for side in SIDES]
+    for draw in range(len(release.synthetic)):
+        points = release.points("synthetic", draw)
+        sides = [release.points(side, draw) for side in SIDES]
         real = np.concatenate(sides)
         offsets = {"members": 0, "control": len(sides[0])}
         own = {side: rows[side] + offsets[side] for side in SIDES}

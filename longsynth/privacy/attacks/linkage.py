@@ -17,6 +17,7 @@ from longsynth.seeding import stream
 
 CANDIDATES = 50
 _NEAREST = 1
+_PATIENTS = 1024  # at a time, so that all candidates of a target fit into fast memory
 _SAME = 1e6
 
 
@@ -210,7 +211,11 @@ def _is_picked(
     one: Floats, other: Floats, candidates: NDArray[np.int64], rng: np.random.Generator
 ) -> NDArray[np.bool_]:
     """Return whether the own B is the candidate that fits A best through one synthetic patient, shape (n,)."""
-    fit = np.stack([(one[i] + other[row]).min(axis=1) for i, row in enumerate(candidates)])
+    fit = np.full(candidates.shape, np.inf, dtype=np.float32)
+    for start in range(0, one.shape[1], _PATIENTS):
+        first, second = (np.ascontiguousarray(part[:, start : start + _PATIENTS]) for part in (one, other))
+        for i, row in enumerate(candidates):
+            np.minimum(fit[i], (first[i] + second[row]).min(axis=1), out=fit[i])
     return _is_first_least(fit, rng)
 
 

@@ -13,12 +13,13 @@ from scipy.special import logsumexp
 from longsynth.privacy.base import SIDES, Outcome, Release, Side, Trials, attack, joined, not_assessed
 from longsynth.privacy.knowledge import Knowledge
 from longsynth.privacy.sequence_model import SequenceModel
-from longsynth.privacy.space import nearest, standardised
+from longsynth.privacy.space import nearest
 from longsynth.seeding import child_seed, stream
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+MOST_FOR_WIDTH = 10_000
 _BLOCK = 256
 _TINY = 1e-6
 
@@ -33,12 +34,15 @@ class Views(NamedTuple):
     left_out : ndarray of int, shape (rows of targets,)
         A row of ``reference`` for each target that the attacker's sample does not hold: a control patient itself; for
         a member one drawn at random, so that both sides are compared with equally many others.
+    width : float
+        Of the kernel of the synthetic cohort, NaN without a reference.
     """
 
     targets: Floats
     synthetic: Floats
     reference: Floats
     left_out: Integers
+    width: float
 
 
 @attack(criterion="membership", title="Members told from patients who were not in train")
@@ -52,7 +56,7 @@ def membership(release: Release, knowledge: Knowledge, seed: int) -> tuple[Outco
     - distance against a reference: ``log d(i, H) - log d(i, S)``, H other real patients: what is rare anyway does not
       count;
     - density ratio: ``log p_S(i) - log p_H(i)``, kernel densities, half as wide as the median distance from a
-      synthetic patient to the nearest other;
+      synthetic patient (at most 10,000 of them) to the nearest other;
     - sequence likelihood: mean log-likelihood of the visits of i under a second sequence model, trained on S alone.
 
     Reported by the true-positive rate at 1 % false positives and the AUC. Sees: copies, noisy copies, and at 1 % false
@@ -89,7 +93,7 @@ def membership(release: Release, knowledge: Knowledge, seed: int) -> tuple[Outco
         "distance against a reference": _by_calibrated_distance if knowledge.has_reference else None,
         "density ratio": _by_density_ratio if knowledge.has_reference else None,
     }
-    views = {(side, draw): _views(release, side, draw, rows[side], seed) for side, draw in _pairs(release)}
+    views = {place: _views(release, *place, rows[place[0]], knowledge, seed) for place in _pairs(release)}
     outcomes = []
     for part, score in parts.items():
         if score is None:
@@ -111,9 +115,8 @@ def _by_calibrated_distance(views: Views) -> Floats:
 
 
 def _by_density_ratio(views: Views) -> Floats:
-    width = _kernel_width(views.synthetic)
-    synthetic = _log_density(views.targets, views.synthetic, width)
-    reference = _log_density(views.targets, views.reference, width, views.left_out)
+    synthetic = _log_density(views.targets, views.synthetic, views.width)
+    reference = _log_density(views.targets, views.reference, views.width, views.left_out)
     return synthetic - reference
 
 
@@ -129,8 +132,7 @@ def _by_likelihood(release: Release, rows: dict[Side, Integers], seed: int) -> O
         trees = child_seed(seed, "sequence likelihood", draw)
         model = release.once(("sequence model", draw, seed), partial(SequenceModel, records, trees))
         for side in SIDES:
-            likelihood = partial(model.log_likelihood, release.side(side))
-            scores[side, draw] = release.once(("sequence likelihood", draw, seed, side), likelihood)[rows[side]]
+            scores[side, draw] = model.log_likelihood(release.side(side).only(rows[side]))
     return _outcome(part, scores, rows)
 
 
@@ -142,14 +144,14 @@ def _outcome(part: str, scores: dict[tuple[Side, int], Floats], rows: dict[Side,
     return Outcome(part, joined(trials["members"]), joined(trials["control"]), n_requested, measure="score")
 
 
-def _views(release: Release, side: Side, draw: int, rows: Integers, seed: int) -> Views:
-    made, others = release.synthetic[draw], release.holdout
-    if side == "control":
-        left_out = rows
-    else:
-        left_out = stream(seed, "membership", "left out").integers(0, others.n_patients, len(rows))
-    targets = standardised(release.side(side), made)[rows]
-    return Views(targets, standardised(made, made), standardised(others, made), left_out)
+def _views(release: Release, side: Side, draw: int, rows: Integers, knowledge: Knowledge, seed: int) -> Views:
+    synthetic, others = release.points("synthetic", draw), release.points("control", draw)
+    drawn = stream(seed, "membership", "left out").integers(0, len(others), len(rows))
+    left_out = rows if side == "control" else drawn
+    width = np.nan
+    if knowledge.has_reference:
+        width = release.once(("kernel width", draw), partial(_kernel_width, synthetic))
+    return Views(release.points(side, draw)[rows], synthetic, others, left_out, width)
 
 
 def _pairs(release: Release) -> Iterator[tuple[Side, int]]:
@@ -157,8 +159,9 @@ def _pairs(release: Release) -> Iterator[tuple[Side, int]]:
 
 
 def _kernel_width(points: Floats) -> float:
-    """Return half the median distance from a point to its nearest other."""
-    distances = nearest(points, points, 1, own=np.arange(len(points)))[:, 0]
+    """Return half the median distance from a point, one of the first 10,000, to its nearest other."""
+    some = points[:MOST_FOR_WIDTH]
+    distances = nearest(some, points, 1, own=np.arange(len(some)))[:, 0]
     width = float(np.median(distances[np.isfinite(distances)])) if len(points) > 1 else 1.0
     return width / 2 if width > 0 else 1.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,8 @@ from longsynth.exceptions import NotComputableError
 from longsynth.privacy.base import SIDES, Outcome, Release, Side, Trials, attack, joined
 from longsynth.privacy.coded import NOT_OBSERVED, Coded
 from longsynth.privacy.knowledge import Knowledge
-from longsynth.privacy.predicates import Term, fitting, patients_of, terms_of
-from longsynth.privacy.windows import all_stretches, chosen_starts
+from longsynth.privacy.predicates import Term, all_fitting, fitting, patients_of, terms_of
+from longsynth.privacy.windows import chosen_starts
 from longsynth.seeding import stream
 
 SMALLEST_INVERSE_WEIGHT = 2
@@ -87,11 +88,14 @@ def singling_out(release: Release, knowledge: Knowledge, seed: int) -> tuple[Out
     size = min(release.train.n_patients, release.holdout.n_patients)
     n_before = 0
     for draw, synthetic in enumerate(release.coded_synthetic):
-        predicates = _predicates(synthetic, knowledge, release.n_targets, size, stream(seed, "singling out", draw))
+        key = ("singling out", knowledge, draw, seed)
+        rng = stream(seed, "singling out", draw)
+        make = partial(_predicates, synthetic, knowledge, release.n_targets, size, rng)
+        predicates = release.once((*key, "predicates"), make)
         source = np.array([predicate.source for predicate in predicates], dtype=np.int64)
         for side in SIDES if predicates else ():
             rng = stream(seed, "singling out", draw, side)
-            fits = _fits(release.coded_real[side], predicates, knowledge)
+            fits = release.once((*key, side), partial(_fits, release.coded_real[side], predicates, knowledge))
             hits = _hits(fits, release, side, size, rng)
             trials[PARTS[0], side].append(Trials(hits, n_before + source, np.full(len(source), draw)))
             alone = _alone(fits, release, side, size, rng)
@@ -100,7 +104,7 @@ def singling_out(release: Release, knowledge: Knowledge, seed: int) -> tuple[Out
         if predicates:
             rng = stream(seed, "singling out", draw, "naive")
             mixed = _mixed(synthetic, predicates, rng)
-            fits = _fits(release.coded_real["control"], mixed, knowledge)
+            fits = release.once((*key, "naive"), partial(_fits, release.coded_real["control"], mixed, knowledge))
             naive.append(float(_hits(fits, release, "control", size, rng).mean()))
         n_before += synthetic.records.n_patients
     if not naive:
@@ -121,31 +125,30 @@ def _predicates(synthetic: Coded, knowledge: Knowledge, n: int, size: int, rng: 
     static = np.array([list(schema.static).index(name) for name in knowledge.known_static(schema)], dtype=np.int64)
     patient, first = chosen_starts(synthetic.records.n_visits, knowledge.k, knowledge.which, rng)
     starts = synthetic.records.start[patient] + first
-    stretches = all_stretches(synthetic, knowledge.k)
     predicates = []
     for i in np.sort(rng.permutation(len(starts))[:n]):
         terms = terms_of(synthetic, starts[i], knowledge, static)
         terms = [terms[j] for j in rng.permutation(len(terms))]
-        n_terms = _enough(synthetic, stretches, terms, size)
+        n_terms = _enough(synthetic, knowledge.k, terms, size)
         if n_terms:
             predicates.append(Predicate(int(patient[i]), terms[:n_terms]))
     return predicates
 
 
-def _enough(synthetic: Coded, stretches: NDArray[np.int64], terms: list[Term], size: int) -> int:
+def _enough(synthetic: Coded, k: int, terms: list[Term], size: int) -> int:
     """Return how many of the conditions make a description rare enough; 0 if all of them do not."""
     n = synthetic.records.n_patients
-    fit, weight = stretches, 1.0
+    fit, weight = np.zeros(0, np.int64), 1.0
     for n_terms, term in enumerate(terms, start=1):
         if weight == 1.0:
-            fit = fitting(synthetic, fit, [term])
+            fit = all_fitting(synthetic, k, [term]) if n_terms == 1 else fitting(synthetic, fit, [term])
             if len(patients_of(synthetic, fit)) > 1 and not (
                 n_terms == len(terms) and _are_equal(synthetic, fit, terms)
             ):
                 continue
             weight = 1 / (n + 1)
         else:
-            weight *= len(patients_of(synthetic, fitting(synthetic, stretches, [term]))) / n
+            weight *= len(patients_of(synthetic, all_fitting(synthetic, k, [term]))) / n
         if weight <= 1 / (SMALLEST_INVERSE_WEIGHT * size):
             return n_terms
     return 0
@@ -171,8 +174,7 @@ def _mixed(synthetic: Coded, predicates: list[Predicate], rng: np.random.Generat
 
 def _fits(real: Coded, predicates: list[Predicate], knowledge: Knowledge) -> list[NDArray[np.int64]]:
     """Return for each description the patients that it fits."""
-    stretches = all_stretches(real, knowledge.k)
-    return [patients_of(real, fitting(real, stretches, predicate.terms)) for predicate in predicates]
+    return [patients_of(real, all_fitting(real, knowledge.k, predicate.terms)) for predicate in predicates]
 
 
 def _hits(
