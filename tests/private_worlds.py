@@ -123,9 +123,9 @@ def without(cohort: Cohort, row: int) -> Cohort:
 def margins_of(cohort: Cohort, sizes: Sizes, sd: float = 0.0) -> PrivateMargins:
     """The margins that a fit with noise of this size would read off the cohort."""
     cells = cell_encoder(cohort.schema, sizes)
-    sums = cell_sums(cells, cells.transform(cohort), sizes.max_visits)
+    sums = cell_sums(cells, cells.transform(cohort), sizes)
     noisy = sums + sd * np.random.default_rng(0).normal(size=len(sums))
-    return read_margins(cells, noisy, max(sd, 0.01), sizes.n_patients)
+    return read_margins(cells, noisy, max(sd, 0.01), sizes)
 
 
 def plan_of(**changes: Any) -> PrivatePlan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import norm
 
 from longsynth.encoding.levels import MAX_CLASSES, LevelCodec
 from longsynth.encoding.numeric import N_KNOTS, NumericCodec
@@ -12,7 +13,7 @@ MAX_CELLS = 256
 _N_EVEN, _N_LOG = 192, 64
 _BRANCHES = 4
 _SIGNIFICANT = 5.0
-_LEAST_SHARE = 1e-5
+_LEAST_SHARE, _LEAST_NOISE = 1e-5, 0.2
 
 Bounds = tuple[float | None, float | None]
 
@@ -60,9 +61,12 @@ def group_sizes(cells: NumericCodec) -> list[int]:
     return sizes[::-1]
 
 
-def group_counts(cells: NumericCodec, codes: np.ndarray) -> np.ndarray:
-    """Count values by group, coarsest groups first, then the missing ones; each value is once in each size of group."""
-    counts = np.bincount(codes.astype(np.int64), minlength=cells.n_classes + 1).astype(float)
+def group_counts(cells: NumericCodec, codes: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Count values by group, coarsest groups first, then the missing ones; each value is once in each size of group.
+
+    ``weight`` is what each value counts; None: 1.
+    """
+    counts = np.bincount(codes.astype(np.int64), weight, minlength=cells.n_classes + 1).astype(float)
     by_size = [_grouped(counts[:-1], size) for size in group_sizes(cells)]
     return np.concatenate([*by_size, counts[-1:]])
 
@@ -114,7 +118,7 @@ def _classes(cells: NumericCodec, counts: np.ndarray, sd: float, n_bins: int) ->
             finer += zip(children, _on_simplex(levels[level + 1][children], mass), strict=True)
         groups = finer
     starts, masses = zip(*sorted(found), strict=True)
-    return np.array(starts), np.maximum(masses, _LEAST_SHARE * total)
+    return np.array(starts), np.maximum(masses, _least_mass(total, sd))
 
 
 def shares_of_part(cells: NumericCodec, all_counts: np.ndarray, part: np.ndarray, sd: float, n_bins: int) -> np.ndarray:
@@ -138,7 +142,7 @@ def shares_of_part(cells: NumericCodec, all_counts: np.ndarray, part: np.ndarray
         masses[covers] = rest[starts[covers] // size]
         rest = rest[n_groups:]
     total = max(float(masses.sum()), 1e-9)
-    masses = np.maximum(_on_simplex(masses, total), _LEAST_SHARE * total)
+    masses = np.maximum(_on_simplex(masses, total), _least_mass(total, sd))
     return np.asarray(masses / masses.sum())
 
 
@@ -149,7 +153,7 @@ def _grouped(counts: np.ndarray, size: int) -> np.ndarray:
 def weigh_levels(cells: LevelCodec, counts: np.ndarray, sd: float, can_be_missing: bool) -> LevelCodec:
     """Return the levels with the shares of noisy counts (n_levels + 1,), of which each keeps a little."""
     total = max(float(counts[:-1].sum()), sd, 1e-9)
-    masses = np.maximum(_on_simplex(counts[:-1], total), _LEAST_SHARE * total)
+    masses = np.maximum(_on_simplex(counts[:-1], total), _least_mass(total, sd))
     class_of_level = np.arange(len(masses))
     if len(masses) > MAX_CLASSES:
         by_mass = np.argsort(-masses, kind="stable")
@@ -171,6 +175,19 @@ def _on_simplex(masses: np.ndarray, total: float) -> np.ndarray:
     return np.maximum(masses - lowered[ordered > lowered][-1], 0.0)
 
 
+def _least_mass(total: float, sd: float) -> float:
+    """Return what a class keeps whose noisy count is 0: no value is impossible, the less so the more noise there is."""
+    return max(_LEAST_SHARE * total, _LEAST_NOISE * sd)
+
+
 def _missing_share(missing: float, seen: float, sd: float) -> float:
-    """Return the noisy share of missing values; 0 if it does not stand out of the noise."""
-    return 0.0 if missing < max(3 * sd, 1e-9) else float(min(missing / (missing + seen), 1 - 1e-6))
+    """Return the expected share of missing values given its noisy count.
+
+    Beforehand it is as likely that none is missing as that some are, any share of them as likely as another. A share of
+    0 would make a record with a missing value impossible, which a noisy count of 0 does not say.
+    """
+    if sd > 0:
+        z = missing / sd
+        above = float(norm.pdf(z) / max(norm.cdf(z), 1e-300))
+        missing = sd * max(z + above, 0.0) * sd / (sd + max(seen, sd) * above)
+    return float(np.clip(missing / max(missing + seen, 1e-9), 0.0, 1 - 1e-6))

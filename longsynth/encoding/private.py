@@ -32,11 +32,13 @@ from longsynth.encoding.numeric import NumericCodec
 from longsynth.encoding.visit_times import TimeScale
 from longsynth.schema.types import DAYS_PER_UNIT, NUMERIC_KINDS, Level, Schema
 
-N_VISIT_POWERS = 24
+N_VISIT_POWERS = 13
 _LONGEST_YEARS = 150.0
 _A_YEAR = {"minutes": 525_960, "hours": 8766, "days": 365.25, "weeks": 52.2, "months": 12, "years": 1}
 SIZE_SENSITIVITY = float(np.sqrt(3.0))
 _REST_OF_VISITS, _REST_OF_TIMES = 0.02, 0.002
+_STANDS_OUT = 4.0
+_PRECISE_COUNTS = 1000
 _FEW_BINS, _MANY_BINS, _MANY_PATIENTS = 24, 48, 2000
 _LEAST_END_SHARE = 2e-3
 
@@ -53,11 +55,15 @@ class Sizes:
         Contribution bound: visits of a patient that are used.
     longest : float
         End of the range of times, in the schema's time unit.
+    usual_visits : int
+        Where counts are noisy, the power of two that half of the patients stay within, at most half the bound; None:
+        ``max_visits``.
     """
 
     n_patients: float
     max_visits: int
     longest: float
+    usual_visits: int | None = None
 
 
 def size_sums(cohort: Cohort) -> np.ndarray:
@@ -84,13 +90,14 @@ def read_sizes(noisy: np.ndarray, sd: float, schema: Schema, max_visits: int | N
     schema : Schema
         Of the cohort.
     max_visits : int or None
-        The declared contribution bound; None: the power of two that most patients stay within.
+        The declared contribution bound; None: the power of two that all but a few patients stay within.
     """
     visits, ends = np.split(noisy[1:], [N_VISIT_POWERS])
     n_patients = max(float(noisy[0]), 1.0)
     chosen = max_visits or 2 ** _last_power(visits, sd, _REST_OF_VISITS * n_patients)
+    usual = min(2 ** _last_power(visits, sd, n_patients / 2), (chosen + 1) // 2)
     longest = 2.0 ** _last_power(ends, sd, _REST_OF_TIMES * n_patients) * _step(schema)
-    return Sizes(n_patients, chosen, longest)
+    return Sizes(n_patients, chosen, longest, None if n_patients > _PRECISE_COUNTS * sd else usual)
 
 
 def _by_power(values: np.ndarray, n_powers: int) -> np.ndarray:
@@ -100,9 +107,10 @@ def _by_power(values: np.ndarray, n_powers: int) -> np.ndarray:
 
 
 def _last_power(noisy: np.ndarray, sd: float, rest: float) -> int:
-    """Smallest power such that no more than ``rest`` patients, or noise, lie above it."""
-    above = np.where(noisy > 3 * sd, noisy, 0.0)
-    return next(power for power in range(len(noisy)) if above[power + 1 :].sum() <= rest)
+    """Smallest power such that no more than ``rest`` patients, or noise, lie above it; the most common at least."""
+    above = np.where(noisy > _STANDS_OUT * sd, noisy, 0.0)
+    last = next(power for power in range(len(noisy)) if above[power + 1 :].sum() <= rest)
+    return max(last, int(noisy.argmax()))
 
 
 def _n_time_powers(schema: Schema) -> int:
@@ -200,12 +208,15 @@ def truncate(encoded: EncodedCohort, max_visits: int) -> tuple[EncodedCohort, np
     return replace(encoded, **by_visit, offsets=offsets, ends_at_visit=encoded.ends_at_visit & ~cut), cut
 
 
-def cell_sums(cells: CohortEncoder, encoded: EncodedCohort, max_visits: int) -> np.ndarray:
+def cell_sums(cells: CohortEncoder, encoded: EncodedCohort, sizes: Sizes) -> np.ndarray:
     """Sums of the second release: of each item the patients, or visits, by cell, the one of missing values last.
 
     Numeric items are counted by cell and by groups of cells, durations also by event type. In each count a patient adds
-    1 to one cell of an item with one value a patient, and at most ``max_visits`` times ``1 / max_visits`` to cells of
-    an item with one value a visit: a vector of length :func:`cell_sensitivity`.
+    1 to one cell of an item with one value a patient, and no more than 1 in all to cells of an item with one value a
+    visit. Each visit weighs ``1 / max_visits``, or where ``usual_visits`` are given one over these or, if there are
+    more, the patient's own number: twice the signal for as much noise, and a little less weight for long records. The
+    last three sums are further visits over ``max_visits``, records that end at a visit, and records that end later:
+    altogether a vector of length :func:`cell_sensitivity`.
 
     Parameters
     ----------
@@ -213,10 +224,12 @@ def cell_sums(cells: CohortEncoder, encoded: EncodedCohort, max_visits: int) -> 
         From :func:`cell_encoder`.
     encoded : EncodedCohort
         What it makes of the patients, before any truncation.
-    max_visits : int
-        Contribution bound.
+    sizes : Sizes
+        From the first release.
     """
-    encoded, cut = truncate(encoded, max_visits)
+    encoded, cut = truncate(encoded, sizes.max_visits)
+    least = sizes.usual_visits or sizes.max_visits
+    weight = np.repeat(1.0 / np.maximum(encoded.n_visits, least), encoded.n_visits)
     sums = [_count(item.codec, encoded.static_codes[:, i]) for i, item in enumerate(cells.static_items)]
     event, duration = _place_of(cells, "event"), _place_of(cells, "duration")
     if event is not None and duration is not None:
@@ -225,32 +238,32 @@ def cell_sums(cells: CohortEncoder, encoded: EncodedCohort, max_visits: int) -> 
         sums[duration] = np.concatenate(
             [_count(cells.static_items[duration].codec, codes[types == one]) for one in range(n_types)]
         )
-    of_visits = [_count(item.codec, encoded.codes[:, i]) for i, item in enumerate(cells.channel_items)]
+    sums += [_count(item.codec, encoded.codes[:, i], weight) for i, item in enumerate(cells.channel_items)]
     if cells.gap is not None:
-        of_visits.append(_count(cells.gap, encoded.gap_codes[encoded.gap_codes >= 0]))
-        counts = encoded.n_visits
+        has_gap, counts = encoded.gap_codes >= 0, encoded.n_visits
+        sums.append(_count(cells.gap, encoded.gap_codes[has_gap], weight[has_gap]))
         ends = float(encoded.ends_at_visit.sum())
         going = float(np.maximum(counts - 1, 0).sum()) - ends
-        of_visits.append(np.array([going, ends, float((counts > 0).sum()) - ends - cut.sum()]))
-    return np.concatenate([*sums, *(part / max_visits for part in of_visits)])
+        sums.append(np.array([going / sizes.max_visits, ends, float((counts > 0).sum()) - ends - cut.sum()]))
+    return np.concatenate(sums)
 
 
 def cell_sensitivity(cells: CohortEncoder) -> float:
-    """Most that one patient changes :func:`cell_sums`, as L2 norm: 1 an item and size of group."""
+    """Most that one patient changes :func:`cell_sums`, as L2 norm: 1 an item and size of group, 2 the last three."""
     codecs = [item.codec for item in (*cells.static_items, *cells.channel_items)]
     codecs += [] if cells.gap is None else [cells.gap]
     n_counts = sum(len(group_sizes(codec)) if isinstance(codec, NumericCodec) else 1 for codec in codecs)
-    return float(np.sqrt(n_counts + (cells.gap is not None)))
+    return float(np.sqrt(n_counts + 2 * (cells.gap is not None)))
 
 
 def _place_of(cells: CohortEncoder, role: str) -> int | None:
     return next((place for place, item in enumerate(cells.static_items) if item.role == role), None)
 
 
-def _count(codec: NumericCodec | LevelCodec, codes: np.ndarray) -> np.ndarray:
+def _count(codec: NumericCodec | LevelCodec, codes: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
     if isinstance(codec, NumericCodec):
-        return group_counts(codec, codes)
-    return np.bincount(codes.astype(np.int64), minlength=codec.n_classes + 1).astype(float)
+        return group_counts(codec, codes, weight)
+    return np.bincount(codes.astype(np.int64), weight, minlength=codec.n_classes + 1).astype(float)
 
 
 @dataclass(frozen=True)
@@ -272,7 +285,7 @@ class PrivateMargins:
     duration_given_event: tuple[tuple[float, ...], ...] = ()
 
 
-def read_margins(cells: CohortEncoder, noisy: np.ndarray, sd: float, n_patients: float) -> PrivateMargins:
+def read_margins(cells: CohortEncoder, noisy: np.ndarray, sd: float, sizes: Sizes) -> PrivateMargins:
     """Read the encoder, and where the network starts, off the noisy sums of the second release.
 
     Parameters
@@ -283,10 +296,10 @@ def read_margins(cells: CohortEncoder, noisy: np.ndarray, sd: float, n_patients:
         Noisy :func:`cell_sums`.
     sd : float
         Standard deviation of the noise.
-    n_patients : float
-        Noisy number of patients.
+    sizes : Sizes
+        From the first release.
     """
-    n_bins = _MANY_BINS if n_patients >= _MANY_PATIENTS else _FEW_BINS
+    n_bins = _MANY_BINS if sizes.n_patients >= _MANY_PATIENTS else _FEW_BINS
     counts = _Reader(noisy, sd, n_bins)
     encoder = CohortEncoder(n_bins)
     encoder.schema, encoder.is_private = cells.schema, True
@@ -303,7 +316,7 @@ def read_margins(cells: CohortEncoder, noisy: np.ndarray, sd: float, n_patients:
     if cells.gap is None or cells.time_scale is None:
         return PrivateMargins(encoder, duration_given_event=by_event)
     encoder.gap, encoder.time_dtype = counts.codec(cells.gap, can_be_missing=False), cells.time_dtype
-    going, ends, stops = np.maximum(counts.rest, [sd, 0.0, sd])
+    going, ends, stops = np.maximum(counts.rest, [sd, 0.0, sd]) * [sizes.max_visits, 1.0, 1.0]
     by_role = {item.role: item.codec for item in encoder.static_items}
     old, total = cells.time_scale, going + ends + stops
     typical = _median(by_role["duration"]) if "duration" in by_role else _median(by_role["span"]) * old.step

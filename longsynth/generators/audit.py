@@ -134,8 +134,8 @@ def _sums_score(train: Cohort, canaries: Cohort, fitted: InternalFit) -> np.ndar
     read = read_sizes(fitted.sizes, first.noise_multiplier * first.sensitivity, train.schema, bound)
     encoder = cell_encoder(train.schema, read)
     coded = encoder.transform(canaries)
-    parts = np.stack([cell_sums(encoder, coded.take(np.array([i])), read.max_visits) for i in range(coded.n_patients)])
-    rest = fitted.cells - cell_sums(encoder, encoder.transform(train), read.max_visits) - parts.sum(0) / 2
+    parts = np.stack([cell_sums(encoder, coded.take(np.array([i])), read) for i in range(coded.n_patients)])
+    rest = fitted.cells - cell_sums(encoder, encoder.transform(train), read) - parts.sum(0) / 2
     explained, _, rank, _ = np.linalg.lstsq(parts.T, rest, rcond=None)
     unexplained = float(np.square(rest - explained @ parts).sum()) / max(len(rest) - int(rank), 1)
     ridge = unexplained / _COIN_VARIANCE + _LEAST_RIDGE

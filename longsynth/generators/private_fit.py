@@ -172,7 +172,7 @@ def _read_releases(schema: Schema, releases: _Releases) -> tuple[Sizes, PrivateM
     ledger = releases.ledger
     sizes = read_sizes(releases.sizes, _sd(ledger.spends[0]), schema, ledger.budget.max_visits)
     cells = cell_encoder(schema, sizes)
-    return sizes, read_margins(cells, releases.cells, _sd(ledger.spends[1]), sizes.n_patients)
+    return sizes, read_margins(cells, releases.cells, _sd(ledger.spends[1]), sizes)
 
 
 def _releases(train: Cohort, ledger: PrivacyLedger, settings: FitSettings, randomness: SecretRandomness) -> _Releases:
@@ -211,7 +211,7 @@ def _measure(train: Cohort, ledger: PrivacyLedger, settings: FitSettings, random
     alone = noise_for(budget.epsilon, budget.allowed_delta, lambda noise: [*first, (noise, 1.0, 1)])
     noise = margins_noise(alone, sizes.n_patients, sensitivity)
     ledger.add(_gaussian("margins of all columns, gaps and ends of record", sensitivity, noise, ledger))
-    noisy_cells = _noisy(cell_sums(cells, cells.transform(train), sizes.max_visits), ledger.spends[1], randomness)
+    noisy_cells = _noisy(cell_sums(cells, cells.transform(train), sizes), ledger.spends[1], randomness)
     return _Releases(noisy_sizes, noisy_cells, ledger)
 
 

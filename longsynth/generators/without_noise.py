@@ -45,7 +45,7 @@ def fit_without_noise(
     check_declared(train.schema)
     sizes = read_sizes(size_sums(train), 0.0, train.schema, max_visits)
     cells = cell_encoder(train.schema, sizes)
-    margins = read_margins(cells, cell_sums(cells, cells.transform(train), sizes.max_visits), 0.0, sizes.n_patients)
+    margins = read_margins(cells, cell_sums(cells, cells.transform(train), sizes), 0.0, sizes)
     plan = private_plan(sizes.n_patients)
     if not clip:
         plan = replace(plan, max_grad_norm=NO_CLIPPING)

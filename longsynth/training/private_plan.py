@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-_SIZES_SHARE = 0.05
+_SIZES_SHARE = 0.1
 _MARGINS_SHARES = (0.05, 0.8)
-_MARGIN_PRECISION = 150
+_MARGIN_PRECISION = 300
 _SAMPLE_RATE, _LEAST_BATCH, _MOST_BATCH = 0.05, 64, 1024
 _UNITS, _FULL_UNITS = 32, 1500
 _LEARNING_RATE, _USUAL_NOISE = 0.004, 0.02

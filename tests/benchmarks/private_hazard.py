@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,6 @@ def measure(n: int, epsilon: float, seed: int) -> dict[str, Any]:
 
 def hazard_ratios(model: Any, train: Any, seed: int) -> dict[str, dict[str, float]]:
     """Log hazard ratio of each static attribute: truth, train, one draw and ten, and whether the truth is inside."""
-    from longsynth import simulate_cohort
     from longsynth.evaluation.arms import combine_synthetic
     from longsynth.evaluation.hazard_ratios import baseline_hazard_ratios
 
@@ -74,7 +74,7 @@ def hazard_ratios(model: Any, train: Any, seed: int) -> dict[str, dict[str, floa
         baseline_hazard_ratios(model.encoder.inverse_transform(model.sample(n, N_DRAWS * seed + draw), ids))
         for draw in range(N_DRAWS)
     ]
-    truth, of_train = baseline_hazard_ratios(simulate_cohort(N_TRUTH, 99_999)), baseline_hazard_ratios(train)
+    truth, of_train = _truth(), baseline_hazard_ratios(train)
     found = {}
     for name, true in truth.items():
         estimates = np.array([draw[name].log_ratio for draw in draws])
@@ -90,6 +90,14 @@ def hazard_ratios(model: Any, train: Any, seed: int) -> dict[str, dict[str, floa
             "combined_inside": float(abs(combined - true.log_ratio) <= Z * error),
         }
     return found
+
+
+@cache
+def _truth() -> Any:
+    from longsynth import simulate_cohort
+    from longsynth.evaluation.hazard_ratios import baseline_hazard_ratios
+
+    return baseline_hazard_ratios(simulate_cohort(N_TRUTH, 99_999))
 
 
 def table(rows: list[dict[str, Any]]) -> str:

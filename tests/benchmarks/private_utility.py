@@ -3,10 +3,11 @@
 python -m tests.benchmarks.private_utility --patients 300,1000,3000,20000 --epsilons 1,3,8 --seeds 3 --out runs/private
 python -m tests.benchmarks.private_utility --cohort physionet2012 --epsilons 1,3,8 --seeds 3 --out runs/private
 
-The gain is that in held-out log-likelihood a patient, in nats, over the margins of the same noisy encoder. Arms: the
-private fit; ``no DP``: the same network and encoder without clipping and noise; ``clip only``: with clipping, without
-noise; ``tables``: noisy two-way tables for the same budget instead of gradients. The share kept is the private gain
-over that without DP. Kaplan-Meier area: of as many synthetic patients as train has against the holdout. Hazard ratios:
+Gains are in held-out log-likelihood a patient, in nats, of the records as they are written, over the margins without
+noise ("exact margins"). Arms: the private fit; ``noisy margins``: what its two releases give before any training;
+``no DP``: the network without clipping and noise on exact margins; ``clip only``: the same with clipping. The share
+kept is the private gain over that without DP. ``tables``: what noisy two-way tables for the budget of the training add
+to the noisy margins. Kaplan-Meier area: of as many synthetic patients as train has against the holdout. Hazard ratios:
 whether the true ones lie in the intervals of ten synthetic cohorts together, as in ``private_hazard``. Rows go to
 ``<out>/utility.jsonl``; those that are there are not run again. Smaller epsilon is stronger privacy.
 """
@@ -15,9 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,80 +42,83 @@ def main() -> None:
     path = arguments.out / "utility.jsonl"
     rows = read_rows(path)
     sizes = [int(n) for n in arguments.patients.split(",")] if arguments.cohort == "simulated" else [0]
+    epsilons = list(map(float, arguments.epsilons.split(",")))
     for n in sizes:
         for seed in range(arguments.seeds):
-            for epsilon in map(float, arguments.epsilons.split(",")):
-                key = {"cohort": arguments.cohort, "n": n, "epsilon": epsilon, "seed": seed}
-                if any(key.items() <= row.items() for row in rows):
-                    continue
-                row = key | alone(measure, arguments.cohort, n, epsilon, seed, arguments.data)
-                rows.append(row)
-                with path.open("a") as file:
-                    file.write(json.dumps(row) + "\n")
+            key = {"cohort": arguments.cohort, "n": n, "seed": seed}
+            done = {row["epsilon"] for row in rows if key.items() <= row.items()}
+            missing = [epsilon for epsilon in epsilons if epsilon not in done]
+            if not missing:
+                continue
+            found = [key | row for row in alone(measure, arguments.cohort, n, missing, seed, arguments.data)]
+            rows += found
+            with path.open("a") as file:
+                file.writelines(json.dumps(row) + "\n" for row in found)
     print(table(rows))
 
 
-def measure(cohort: str, n: int, epsilon: float, seed: int, data: str) -> dict[str, Any]:
-    """One private fit and the arms beside it."""
-    from longsynth.budget import PrivacyBudget, PrivacyLedger
-    from longsynth.encoding.private import PrivateMargins, Sizes, truncate
+def measure(cohort: str, n: int, epsilons: list[float], seed: int, data: str) -> list[dict[str, Any]]:
+    """A private fit for each epsilon, beside the arms that do not depend on it."""
+    from longsynth.generators.likelihood import margins_alone, record_log_likelihood
+    from longsynth.generators.without_noise import fit_without_noise
+    from longsynth.training.noise import SecretRandomness
+    from tests.benchmarks.private_cohorts import load_icu, simulated
+
+    train, holdout = simulated(n, seed) if cohort == "simulated" else load_icu(data)
+    randomness = SecretRandomness()
+    free = {clip: fit_without_noise(train, None, clip=clip, seed=seed, randomness=randomness) for clip in (False, True)}
+    exact = float(record_log_likelihood(margins_alone(free[False]), holdout).mean())
+    arms = {"exact margins": exact} | {
+        name: float(record_log_likelihood(free[clip], holdout).mean()) - exact
+        for name, clip in (("no DP", False), ("clip only", True))
+    }
+    return [arms | private_row(train, holdout, epsilon, exact, seed, cohort == "simulated") for epsilon in epsilons]
+
+
+def private_row(
+    train: Any, holdout: Any, epsilon: float, exact: float, seed: int, truth_is_known: bool
+) -> dict[str, Any]:
+    """One private fit, its noisy margins and the tables beside it; ``exact`` is the likelihood of the exact margins."""
+    from longsynth.budget import PrivacyBudget
+    from longsynth.encoding.private import truncate
     from longsynth.evaluation.survival import km_area
-    from longsynth.generators.likelihood import log_likelihood, margins_alone
-    from longsynth.generators.private_fit import fit_private, train_model
-    from longsynth.generators.settings import private_settings
-    from longsynth.generators.without_noise import NO_CLIPPING
+    from longsynth.generators.internal_fit import fit_internally
+    from longsynth.generators.likelihood import margins_alone, record_log_likelihood
     from longsynth.training.accounting import noise_for
     from longsynth.training.noise import SecretRandomness
-    from longsynth.training.private_plan import private_plan
-    from tests.benchmarks.private_cohorts import load_icu, simulated
     from tests.benchmarks.private_hazard import hazard_ratios
     from tests.benchmarks.private_tables import pairs_of, table_gain
 
-    train, holdout = simulated(n, seed) if cohort == "simulated" else load_icu(data)
     delta = DELTA_SHARE / (2 * train.n_patients)
-    ledger = PrivacyLedger(PrivacyBudget(epsilon, delta))
-    with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        settings = private_settings(train.n_patients, Path(folder), seed)
-        model, record = fit_private(train, ledger, settings, SecretRandomness())
-        seconds = time.perf_counter() - started
-    most = record["private"]["max_visits"]
-    base = float(log_likelihood(margins_alone(model), holdout).mean())
-    found: dict[str, Any] = {
-        "seconds": seconds,
-        "margins": base,
-        "gain": float(log_likelihood(model, holdout).mean()) - base,
-    }
-    private, sizes = private_plan(record["private"]["n_patients_noisy"]), Sizes(train.n_patients, most, 0.0)
-    starts = model.architecture
-    margins = PrivateMargins(model.encoder, starts.outcome_shares, starts.duration_given_event)
-    for arm, clip in (("no DP", NO_CLIPPING), ("clip only", private.max_grad_norm)):
-        with tempfile.TemporaryDirectory() as folder:
-            settings = private_settings(train.n_patients, Path(folder), seed)
-            told = (sizes, margins, replace(private, max_grad_norm=clip), 0.0, settings, SecretRandomness())
-            found[arm] = float(log_likelihood(train_model(train, *told), holdout).mean()) - base
+    started = time.perf_counter()
+    fitted = fit_internally(train, PrivacyBudget(epsilon, delta), seed, SecretRandomness())
+    seconds, model = time.perf_counter() - started, fitted.model
+    likelihoods = {"noisy margins": margins_alone(model), "private": model}
+    found = {name: float(record_log_likelihood(one, holdout).mean()) - exact for name, one in likelihoods.items()}
+    most = model.architecture.max_visits
     encoded, held_out = (truncate(model.encoder.transform(part), most)[0] for part in (train, holdout))
-    before = [(spend.noise_multiplier, 1.0, 1) for spend in ledger.spends[:2]]
+    before = [(spend.noise_multiplier, 1.0, 1) for spend in fitted.ledger.spends[:2]]
     noise = noise_for(epsilon, delta, lambda noise: [*before, (noise, 1.0, 1)])
-    tables = (pairs_of(model.encoder, part, most) for part in (encoded, held_out))
-    found["tables"] = table_gain(*tables, holdout.n_patients, noise)
+    pairs = (pairs_of(model.encoder, part, most) for part in (encoded, held_out))
     ids = [f"synthetic-{row}" for row in range(train.n_patients)]
     synthetic = model.encoder.inverse_transform(model.sample(train.n_patients, seed), ids)
-    found["km_area"] = km_area(synthetic, holdout)
-    return found | ({"ratios": hazard_ratios(model, train, seed)} if cohort == "simulated" else {})
+    ratios = {"ratios": hazard_ratios(model, train, seed)} if truth_is_known else {}
+    of_tables = table_gain(*pairs, holdout.n_patients, noise)
+    rest = {"tables": of_tables, "km_area": km_area(synthetic, holdout), "max_visits": most}
+    return {"epsilon": epsilon, "seconds": seconds, **found, **rest, **ratios}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as a Markdown table: mean over seeds and, in brackets, standard deviation."""
-    titles = ["cohort", "n", "epsilon", "seeds", "margins", "no DP", "clip only", "private", "share kept", "tables"]
-    titles += ["KM area", "arm HR inside", "HRs inside", "seconds"]
+    titles = ["cohort", "n", "epsilon", "seeds", "exact margins", "no DP", "clip only", "noisy margins", "private"]
+    titles += ["share kept", "tables add", "KM area", "arm HR inside", "HRs inside", "seconds"]
     lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
     for key in sorted({(row["cohort"], row["n"], row["epsilon"]) for row in rows}):
         mine = [row for row in rows if (row["cohort"], row["n"], row["epsilon"]) == key]
-        share = [{"share": row["gain"] / row["no DP"]} for row in mine]
+        share = [{"share": row["private"] / row["no DP"]} for row in mine]
         cells = [*map(str, key), str(len(mine))]
-        cells += [_cell(mine, name, 2) for name in ("margins", "no DP", "clip only", "gain")]
-        cells += [_cell(share, "share", 3), _cell(mine, "tables", 2), _cell(mine, "km_area", 3)]
+        cells += [_cell(mine, name, 2) for name in ("exact margins", "no DP", "clip only", "noisy margins", "private")]
+        cells += [_cell(share, "share", 2), _cell(mine, "tables", 2), _cell(mine, "km_area", 3)]
         ratios = [row.get("ratios", {}) for row in mine]
         arm = [one["static.arm"]["combined_inside"] for one in ratios if one]
         every = [ratio["combined_inside"] for one in ratios for ratio in one.values()]
