@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,10 @@ from longsynth.cohort.cohort import Cohort
 from longsynth.encoding.encoded import EncodedCohort
 from longsynth.exceptions import ConfigError
 from longsynth.generators.settings import FitSettings
+from longsynth.training.trainer import is_main_process
+
+RELEASES, FIRST_RELEASE = "private.json", "sizes.json"
+ANEW = "fit from the start with an empty work_dir (on the command line: another output folder)"
 
 
 def check_folder(encoded: EncodedCohort, settings: FitSettings, told: dict[str, Any]) -> None:
@@ -25,18 +30,37 @@ def check_folder(encoded: EncodedCohort, settings: FitSettings, told: dict[str, 
 
 def check_cohort(train: Cohort, settings: FitSettings, told: dict[str, Any]) -> None:
     """As :func:`check_folder`, of tables that are not encoded yet, so that nothing is spent on a fit to be refused."""
+    if not settings.resume and is_main_process():  # the other processes start when this one has paid
+        remedy = f"carry it on with resume=True (--resume), or {ANEW}, which costs its epsilon once more"
+        check_unpaid(settings.folder, remedy)
     digest = hashlib.sha256()
     for table in (train.static, train.visits):
         digest.update(table.hash_rows().to_numpy().tobytes())
-    _check_note(digest, settings, told, "cohort.sha256")
+    _check_note(digest, settings, told, "cohort.sha256", must_exist=_is_paid_for(settings.folder))
 
 
-def _check_note(digest: Any, settings: FitSettings, told: dict[str, Any], name: str) -> None:
+def check_unpaid(folder: Path, remedy: str) -> None:
+    """Raise if the folder holds noisy counts that a fit under a budget has paid for, which another fit would lose."""
+    if _is_paid_for(folder):
+        raise ConfigError(f"{folder} holds noisy counts that a fit under a budget has paid for; {remedy}")
+
+
+def _is_paid_for(folder: Path) -> bool:
+    return any((folder / name).exists() for name in (FIRST_RELEASE, RELEASES))
+
+
+def _check_note(
+    digest: Any, settings: FitSettings, told: dict[str, Any], name: str, *, must_exist: bool = False
+) -> None:
+    """Compare a fit that is carried on with its note; the first process of any other one writes it."""
     digest.update(json.dumps(told | {"seed": settings.seed}, sort_keys=True).encode())
     note = settings.folder / name
-    if settings.resume and note.exists() and note.read_text() != digest.hexdigest():
-        raise ConfigError(
-            "the checkpoints are of a fit of another cohort or with other settings; fit without resume to start anew"
-        )
-    settings.folder.mkdir(parents=True, exist_ok=True)
-    note.write_text(digest.hexdigest())
+    if settings.resume and (must_exist or note.exists()):
+        if not note.exists() or note.read_text() != digest.hexdigest():
+            raise ConfigError(
+                f"{settings.folder} holds a fit of another cohort or with other settings; carry that one on with its "
+                f"own tables, objective and seed, or {ANEW}"
+            )
+    elif is_main_process():
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        note.write_text(digest.hexdigest())

@@ -12,8 +12,9 @@ import numpy as np
 
 from longsynth.budget import PrivacyBudget, PrivacyLedger
 from longsynth.cohort.cohort import Cohort
+from longsynth.generators.folder import RELEASES
 from longsynth.generators.model import Model
-from longsynth.generators.private_fit import RELEASES, fit_private
+from longsynth.generators.private_fit import fit_private
 from longsynth.generators.settings import private_settings
 from longsynth.training.noise import SecretRandomness
 from longsynth.training.threads import one_thread

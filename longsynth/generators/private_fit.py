@@ -32,7 +32,7 @@ from longsynth.encoding.private import (
 )
 from longsynth.exceptions import ConfigError, PrivacyError
 from longsynth.generators.calibration import N_OWN_PATIENTS, fit_calibration
-from longsynth.generators.folder import check_cohort, check_folder
+from longsynth.generators.folder import FIRST_RELEASE, RELEASES, check_cohort, check_folder
 from longsynth.generators.likelihood import joint_network
 from longsynth.generators.model import Architecture, Model
 from longsynth.generators.raking import rake
@@ -55,7 +55,6 @@ PUBLIC = (
     "schema: names, kinds, units, declared bounds, levels and precision, constraints",
     "objective, network sizes and all settings: by rule from epsilon, delta and the noisy number of patients",
 )
-RELEASES, FIRST_RELEASE = "private.json", "sizes.json"
 PRECISE_MARGINS = 50
 _MOST_WAIT_SECONDS = 600
 
@@ -182,11 +181,6 @@ def _releases(train: Cohort, ledger: PrivacyLedger, settings: FitSettings, rando
         _wait_for(path)
     if not is_main_process() or (settings.resume and path.exists()):
         return _read(path, ledger)
-    if not settings.resume and (path.exists() or (settings.folder / FIRST_RELEASE).exists()):
-        raise ConfigError(
-            f"{settings.folder} holds noisy counts that an earlier fit has paid for; carry it on with resume=True "
-            "(--resume), or give an empty work_dir: a fit from the start costs its epsilon once more"
-        )
     settings.folder.mkdir(parents=True, exist_ok=True)
     ledger.public = PUBLIC
     releases = _measure(train, ledger, settings, randomness)

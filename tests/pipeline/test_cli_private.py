@@ -104,3 +104,26 @@ def test_noisy_counts_that_were_paid_for_are_kept_for_the_next_try(run, folder):
     code, out, err = run("fit", *TABLES, *BUDGET, "--resume", "-o", "again")
     assert code == 0, err
     assert out.count("Gaussian") == 3 and not checkpoints.exists()
+
+
+def test_what_was_paid_for_survives_every_other_start(run, folder):
+    """The fit that paid carries on; none from the start, with another seed, of other patients or without a budget."""
+    checkpoints = folder / ".kept.checkpoints"
+    ours = (*TABLES, *BUDGET, "-o", "kept")
+    ls.write_cohort(made_cohort(declared_schema(), [2] * 30, 4), folder / "other", format="csv")
+    theirs = ("--static", "other/static.csv", "--visits", "other/visits.csv", *TABLES[4:], *BUDGET, "-o", "kept")
+    assert "delta is too large" in run("fit", *ours, "--delta", "0.09")[2]
+    paid = {path.name: path.read_bytes() for path in checkpoints.iterdir()}
+    refusals = {
+        "another seed": ((*ours, "--seed", 1), "--resume"),
+        "others": (theirs, "--resume"),
+        "others carried on": ((*theirs, "--resume"), "another cohort"),
+        "without a budget": ((*TABLES, "-o", "kept"), "another output folder"),
+        "without a budget, carried on": ((*TABLES, "-o", "kept", "--resume"), "another output folder"),
+    }
+    for name, (arguments, remedy) in refusals.items():
+        code, _, err = run("fit", *arguments)
+        assert code == 2 and remedy in err, name
+        assert {path.name: path.read_bytes() for path in checkpoints.iterdir()} == paid, name
+    code, _, err = run("fit", *ours, "--resume")
+    assert code == 0, err

@@ -50,6 +50,11 @@ def new(budget: ls.PrivacyBudget = BUDGET, seed: int = 0) -> ls.Synthesizer:
     return ls.Synthesizer(seed, privacy=budget, accelerator="cpu")
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Every file with its bytes."""
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
 def cut_off(train: Cohort, folder: Path, patch: pytest.MonkeyPatch, *, at: int) -> ls.Synthesizer:
     """A fit that is killed in step ``at``."""
     synthesizer = new()
@@ -181,12 +186,32 @@ def test_what_was_paid_for_is_not_paid_for_again_by_mistake(left, train, steps, 
     new().fit(train, work_dir=tmp_path)
     for name in left:  # cut off between the two releases
         (tmp_path / name).unlink()
-    before = sorted(tmp_path.rglob("*"))
-    synthesizer = new()
-    with pytest.raises(ConfigError, match="empty work_dir"):
-        synthesizer.fit(train, work_dir=tmp_path)
-    assert synthesizer.ledger.spends == []
-    assert sorted(tmp_path.rglob("*")) == before
+    before, other = contents(tmp_path), made_cohort(declared_schema(), [1, 2, 3] * 9, 8)
+    for synthesizer, cohort in ((new(), train), (new(seed=1), train), (new(), other)):
+        with pytest.raises(ConfigError, match=r"resume=True.*empty work_dir.*once more"):
+            synthesizer.fit(cohort, work_dir=tmp_path)
+        assert synthesizer.ledger.spends == []
+        assert contents(tmp_path) == before
+    with pytest.raises(ConfigError, match="another cohort"):
+        new().fit(other, work_dir=tmp_path, resume=True)
+    new().fit(train, work_dir=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_fit_without_a_budget_does_not_take_over_what_was_paid_for(resume, train, steps, tmp_path):
+    new().fit(train, work_dir=tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(ConfigError, match=r"under its budget.*empty work_dir"):
+        ls.Synthesizer(0, "likelihood", accelerator="cpu").fit(train, work_dir=tmp_path, resume=resume)
+    assert contents(tmp_path) == before
+
+
+def test_counts_that_do_not_say_whose_they_are_are_not_taken_over(train, steps, tmp_path):
+    new().fit(train, work_dir=tmp_path)
+    (tmp_path / "cohort.sha256").unlink()
+    with pytest.raises(ConfigError, match="another cohort"):
+        new().fit(train, work_dir=tmp_path, resume=True)
+    assert not (tmp_path / "cohort.sha256").exists()
 
 
 def test_processes_that_start_from_other_margins_are_stopped(train):
