@@ -65,7 +65,7 @@ class PrivateModule(pl.LightningModule):
         self.encoded, self.cut, self.scale = encoded, torch.from_numpy(cut), scale
         self.plan, self.noise_multiplier, self.randomness = plan, noise_multiplier, randomness
 
-    def noisy_mean(self, trained: nn.Module, clipped_sum: Callable[[PatientBatch, Tensor], Tensor]) -> Tensor:
+    def noisy_mean(self, trained: nn.Module, clipped_sum: Callable[[PatientBatch, np.ndarray], Tensor]) -> Tensor:
         """Sample patients, add up their clipped gradients and noise, divide by the expected batch; shape (P,).
 
         Every process takes its part of one sample; the first one draws the noise.
@@ -75,16 +75,16 @@ class PrivateModule(pl.LightningModule):
         trained : Module
             Whose P parameters the gradients are of.
         clipped_sum : callable
-            Sum (P,) of the clipped gradients of a batch of patients, given also whose record was cut (N,).
+            Sum (P,) of the clipped gradients of a batch of patients, given also their rows (N,) among all patients.
         """
         total = torch.zeros(sum(parameter.numel() for parameter in trained.parameters()), device=self.device)
-        rows = self._shared(lambda: np.flatnonzero(self.randomness.uniform(len(self.cut)) < self.plan.sample_rate))
+        rows = self.shared(lambda: np.flatnonzero(self.randomness.uniform(len(self.cut)) < self.plan.sample_rate))
         for part in micro_batches(rows[self.global_rank :: self.trainer.world_size], self.encoded.n_visits):
             batch = make_batch(self.encoded, self.scale, part).to(self.device)
-            total += clipped_sum(batch, self.cut[part].to(self.device))
+            total += clipped_sum(batch, part)
         total = self._added_up(total)
         sd = self.noise_multiplier * self.plan.max_grad_norm
-        noise = self._shared(lambda: torch.from_numpy(sd * self.randomness.normal(len(total))).float())
+        noise = self.shared(lambda: torch.from_numpy(sd * self.randomness.normal(len(total))).float())
         return (total + noise.to(self.device)) / self.plan.expected_batch
 
     def on_fit_start(self) -> None:
@@ -98,7 +98,7 @@ class PrivateModule(pl.LightningModule):
                 "paid for and kept: fit in the same work_dir with resume=True, which all processes must be able to read"
             )
 
-    def _shared(self, draw: Callable[[], Any]) -> Any:
+    def shared(self, draw: Callable[[], Any]) -> Any:
         """What the first process draws, in every process."""
         drawn = draw() if self.global_rank == 0 else None
         return self.trainer.strategy.broadcast(drawn)
@@ -136,12 +136,19 @@ class PrivateTraining(PrivateModule):
         """One noisy sum and one step."""
         optimizer: Any = self.optimizers()
 
-        def of_batch(batch: PatientBatch, cut: Tensor) -> Tensor:
+        def of_batch(batch: PatientBatch, rows: np.ndarray) -> Tensor:
+            cut = self.cut[rows].to(self.device)
             return clipped_sum(self.network, rows_of_patients(self.network, batch, cut), self.plan)
 
         set_gradient(self.network, self.noisy_mean(self.network, of_batch))
         optimizer.step()
         move_average(self.average, self.network, self.plan.average_decay, self.global_step)
+
+
+def gradient_of(loss: Tensor, module: nn.Module) -> Tensor:
+    """Gradient (P,) of a loss without patients, the same on every process, so that none has to wait for another."""
+    parts = torch.autograd.grad(loss, list(module.parameters()), allow_unused=True, materialize_grads=True)
+    return torch.cat([part.flatten() for part in parts])
 
 
 def set_gradient(module: nn.Module, gradient: Tensor) -> None:

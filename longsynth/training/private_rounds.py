@@ -21,7 +21,7 @@ from longsynth.networks.batch import PatientBatch
 from longsynth.networks.critic import PatientFeatures, PooledCritic, patient_features
 from longsynth.networks.rows import JointNetwork
 from longsynth.seeding import child_seed, stream
-from longsynth.training.dp_sgd import PrivateModule, set_gradient, sum_of_clipped
+from longsynth.training.dp_sgd import PrivateModule, gradient_of, set_gradient, sum_of_clipped
 from longsynth.training.rounds import density_weights, log_prob_of
 
 N_DRAWN = 512
@@ -79,20 +79,19 @@ class PrivateRounds(PrivateModule):
         Who is paired with whom, and where between the two, is secret: by a seed, one patient more would shift the pairs
         of all that follow, and move the sum by more than its bound.
         """
+        secret = self.shared(lambda: self.randomness.uniform(2 * len(self.cut)).reshape(2, -1))
 
-        def of_batch(batch: PatientBatch, _: Tensor) -> Tensor:
-            place = self.randomness.uniform(len(batch)) * len(fake.weight)
-            paired = fake.take(torch.from_numpy(place.astype(np.int64)))
-            mix = torch.from_numpy(self.randomness.uniform(len(batch))).float()
-            gradients = critic_gradients(self.critic, self._features(batch), paired, mix)
+        def of_batch(batch: PatientBatch, rows: np.ndarray) -> Tensor:
+            place, mix = torch.from_numpy(secret[:, rows])
+            paired = fake.take((place * len(fake.weight)).long())
+            gradients = critic_gradients(self.critic, self._features(batch), paired, mix.float())
             return sum_of_clipped(gradients, self.plan.max_grad_norm)
 
         of_real = self.noisy_mean(self.critic, of_batch)
         rng = stream(self.seed, "fake", self.current_epoch, step)
         some = fake.take(torch.from_numpy(rng.integers(len(fake.weight), size=GENERATOR_BATCH)))
         loss = functional.softplus(self.critic(some)).mean()
-        of_fake = torch.autograd.grad(loss, list(self.critic.parameters()))
-        set_gradient(self.critic, of_real + torch.cat([part.flatten() for part in of_fake]))
+        set_gradient(self.critic, of_real + gradient_of(loss, self.critic))
         optimizer.step()
 
     def _generator_steps(self, optimizer: Any, drawn: PatientBatch, weights: Tensor) -> None:
@@ -101,8 +100,7 @@ class PrivateRounds(PrivateModule):
         for _step in range(GENERATOR_STEPS):
             chosen = torch.from_numpy(rng.integers(len(drawn), size=GENERATOR_BATCH))
             loss = -(weights[chosen] * log_prob_of(self.network.children(), drawn.take(chosen))).mean() / scale
-            optimizer.zero_grad()
-            self.manual_backward(loss)
+            set_gradient(self.network, gradient_of(loss, self.network))
             optimizer.step()
 
     def _features(self, batch: PatientBatch) -> PatientFeatures:

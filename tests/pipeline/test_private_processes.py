@@ -22,10 +22,10 @@ from longsynth.generators import private_fit
 from longsynth.training.noise import SecretRandomness
 from longsynth.training.private_plan import private_plan
 
-N_STEPS = 10
+N_STEPS = 30
 
 if __name__ == "__main__":
-    folder, n_processes, noiseless = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "noiseless"
+    folder, n_processes, noiseless, objective = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "noiseless", sys.argv[4]
     longsynth.synthesizer.SecretRandomness = lambda: SecretRandomness(np.random.default_rng(0).bytes)
     private_fit.private_plan = lambda n: replace(private_plan(n), n_steps=N_STEPS)
     private_fit.N_OWN_PATIENTS = 50
@@ -35,7 +35,8 @@ if __name__ == "__main__":
     train = ls.simulate_cohort(150, seed=0)
     strategy = "ddp" if n_processes > 1 else "auto"
     budget = ls.PrivacyBudget(epsilon=50, delta=1e-4)
-    synthesizer = ls.Synthesizer(0, privacy=budget, accelerator="cpu", devices=n_processes, strategy=strategy)
+    hardware = {"accelerator": "cpu", "devices": n_processes, "strategy": strategy}
+    synthesizer = ls.Synthesizer(0, objective, privacy=budget, **hardware)
     synthesizer.fit(train, work_dir=folder)
     networks = synthesizer._model.networks().values()
     sums = [float(value.double().abs().sum()) for network in networks for value in network.state_dict().values()]
@@ -43,11 +44,11 @@ if __name__ == "__main__":
 """
 
 
-def fitted(folder: Path, n_processes: int, noise: str) -> list[dict]:
+def fitted(folder: Path, n_processes: int, noise: str, objective: str) -> list[dict]:
     """What each process of a fit tells: sums of its weights, and its ledger."""
     script = folder / "fit.py"
     script.write_text(SCRIPT)
-    command = [sys.executable, str(script), str(folder / f"work{n_processes}"), str(n_processes), noise]
+    command = [sys.executable, str(script), str(folder / f"work{n_processes}"), str(n_processes), noise, objective]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=580, cwd=Path(__file__).parents[2], check=False
     )
@@ -56,9 +57,10 @@ def fitted(folder: Path, n_processes: int, noise: str) -> list[dict]:
 
 
 @pytest.mark.multi_process
+@pytest.mark.parametrize("objective", ["likelihood", "adversarial"])
 @pytest.mark.parametrize("noise", ["noiseless", pytest.param("noisy", marks=pytest.mark.slow)])
-def test_two_processes_make_the_fit_of_one(noise, tmp_path):
-    (alone,), both = fitted(tmp_path, 1, noise), fitted(tmp_path, 2, noise)
+def test_two_processes_make_the_fit_of_one(noise, objective, tmp_path):
+    (alone,), both = fitted(tmp_path, 1, noise, objective), fitted(tmp_path, 2, noise, objective)
     assert len(both) == 2
     assert both[0] == both[1]
     assert both[0]["ledger"] == alone["ledger"]
