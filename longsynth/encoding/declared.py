@@ -34,10 +34,10 @@ def undeclared(schema: Schema) -> list[str]:
             if wanted:
                 found.append(f"{table} column '{name}': {', '.join(wanted)}")
     time, end = schema.visit_time, schema.terminal_event
-    if time is not None and (precision := _precision(time, schema)):
-        found.append(f"visit time '{time.column}': {precision}")
-    if end is not None and (precision := _precision(end, schema)):
-        found.append(f"duration '{end.duration}': {precision}")
+    if time is not None and (wanted := _facts_of_time(time, schema)):
+        found.append(f"visit time '{time.column}': {', '.join(wanted)}")
+    if end is not None and (wanted := _facts_of_time(end, schema)):
+        found.append(f"duration '{end.duration}': {', '.join(wanted)}")
     if end is not None and "event_types" in end.inferred:
         found.append(f"event '{end.event}': event_types")
     return found
@@ -67,11 +67,11 @@ def number_type(decimals: int | None) -> str:
     return "Float64" if (decimals or 0) > 0 else "Int64"
 
 
-def _precision(time: VisitTime | TerminalEvent, schema: Schema) -> str:
-    """Return what must be declared of a time for its precision to be known; nothing if it is."""
+def _facts_of_time(time: VisitTime | TerminalEvent, schema: Schema) -> list[str]:
+    wanted: list[str] = [fact for fact in time.inferred if fact in ("kind", "origin")]
     if time.kind == "date":
-        return "" if schema.time_unit == "days" else "`time_unit: days`, since dates are counted in days"
-    return "decimals" if time.decimals is None or "decimals" in time.inferred else ""
+        return wanted if schema.time_unit == "days" else [*wanted, "`time_unit: days`, since dates are counted in days"]
+    return [*wanted, "decimals"] if time.decimals is None or "decimals" in time.inferred else wanted
 
 
 def _facts(column: Column) -> list[str]:

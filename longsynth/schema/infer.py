@@ -226,7 +226,7 @@ def _visit_time(
         name for name in static.columns if name != patient_id and _is_baseline(static[name], static[patient_id], first)
     ]
     if len(origins) == 1:
-        return VisitTime(column=column, kind=kind, origin=origins[0]), {}
+        return VisitTime(column=column, kind=kind, origin=origins[0], inferred=("kind", "origin")), {}
     name = BASELINE
     while name in static.columns:
         name += "_"
@@ -235,7 +235,8 @@ def _visit_time(
     baseline = guess(first["first"].dt.date(), first[patient_id]).facts
     if baseline is None:
         raise SchemaError(f"visits.{column}: no date is there; give the visit times")
-    return VisitTime(column=column, kind=kind, origin=name, origin_is_first_visit=True), {name: baseline}
+    facts = {"origin": name, "origin_is_first_visit": True, "inferred": ("kind", "origin")}
+    return VisitTime(column=column, kind=kind, **facts), {name: baseline}
 
 
 def _is_baseline(dates: pl.Series, patients: pl.Series, first: pl.DataFrame) -> bool:
@@ -274,7 +275,7 @@ def _terminal_event(
         event_types={code: f"event {code}" for code in types or [1]},
         kind=kind,
         decimals=decimals,
-        inferred=("event_types", *_if_found(decimals)),
+        inferred=("event_types", *_if_found(decimals), *(() if kind == "number" else ("kind",))),
     )
 
 

@@ -140,7 +140,7 @@ class VisitTime(_Frozen):
     origin_is_first_visit : bool
         True if ``origin`` is no column of the user's but each patient's first visit date.
     inferred : tuple of str
-        ``("decimals",)`` if they were read off the data.
+        Which of ``kind``, ``origin`` (and whether it is the first visit) and ``decimals`` were read off the data.
     """
 
     column: str
@@ -148,7 +148,7 @@ class VisitTime(_Frozen):
     decimals: int | None = None
     origin: str | None = None
     origin_is_first_visit: bool = False
-    inferred: tuple[Literal["decimals"], ...] = ()
+    inferred: tuple[Literal["kind", "origin", "decimals"], ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> VisitTime:
@@ -173,7 +173,7 @@ class TerminalEvent(_Frozen):
     decimals : int or None
         Decimal places of the duration. None: found from the data.
     inferred : tuple of str
-        Which of ``event_types`` and ``decimals`` were read off the data.
+        Which of ``event_types``, ``kind`` and ``decimals`` were read off the data.
     """
 
     duration: str
@@ -181,7 +181,7 @@ class TerminalEvent(_Frozen):
     event_types: dict[int, str] = Field(default_factory=lambda: {1: "event"})
     kind: Literal["number", "date", "datetime"] = "number"
     decimals: int | None = None
-    inferred: tuple[Literal["event_types", "decimals"], ...] = ()
+    inferred: tuple[Literal["event_types", "kind", "decimals"], ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> TerminalEvent:

@@ -1,5 +1,6 @@
 """What cannot be guaranteed is refused with the remedy, and no message shows a patient."""
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,17 @@ def test_times_that_are_dates_say_how_finely_they_are_counted(unit, kind, decima
     entry = StaticColumn(kind="date", bounds=("2020-01-01", "2021-01-01"))
     found = undeclared(Schema(time_unit=unit, visit_time=time, static={"entry": entry}))
     assert len(found) == len(wanted) and all(part in line for part, line in zip(wanted, found, strict=True))
+
+
+def test_a_baseline_that_was_read_off_the_dates_is_refused():
+    """Which date is the baseline may hang on one patient's first visit."""
+    day = dt.date(2020, 1, 1)
+    static = pl.DataFrame({"patient_id": range(30), "seen": [day] * 30, "end": [day] * 30, "status": [0, 1] * 15})
+    visits = pl.DataFrame({"patient_id": range(30), "visit": [day] * 30})
+    schema = infer_schema(static, visits, patient_id="patient_id", visit_time="visit", duration="end", event="status")
+    assert schema.visit_time.inferred == ("kind", "origin") and "kind" in schema.terminal_event.inferred
+    found = undeclared(schema)
+    assert "visit time 'visit': kind, origin" in found and "duration 'end': kind" in found
 
 
 def test_a_schema_read_off_the_data_is_refused_to_the_last_fact():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from longsynth.cohort.cohort import Cohort
 from longsynth.evaluation.base import Setting, metric
 from longsynth.evaluation.columns import ordered_channels, require, with_whole
+from longsynth.evaluation.forecasting import CLIPPED_SHARE
 from longsynth.evaluation.visit_arrays import Array, VisitArrays, paired_arrays, patient_means
 
 LEAST_SHARE = 0.01
@@ -18,6 +21,7 @@ def icc(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float
     """Return the mean error of the channels' intraclass correlations, ``mean_c |ICC_S(c) - ICC_R(c)|``.
 
     ``ICC = s_b^2 / (s_b^2 + s_w^2)`` of the components that `variance_components` estimates.
+    Values are clipped to the reference's 1st and 99th percentile, since a variance hangs on the few most extreme ones.
 
     Sees: visits dealt across patients. Not: visit order shuffled inside patients, visit times.
 
@@ -54,7 +58,8 @@ def icc(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float
 def between_sd(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return by how much patients differ from each other more or less than in the reference.
 
-    ``mean_c log(s_b,S(c) / s_b,R(c))`` with s_b the standard deviation between patients of `variance_components`.
+    ``mean_c log(s_b,S(c) / s_b,R(c))`` with s_b the standard deviation between patients of `variance_components`;
+    values are clipped as in `icc`.
 
     Sees: visits dealt across patients, patients alike. Not: visit order shuffled inside patients, visit times.
 
@@ -85,7 +90,8 @@ def between_sd(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str
 def within_sd(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return by how much a patient's values differ from each other more or less than in the reference.
 
-    ``mean_c log(s_w,S(c) / s_w,R(c))`` with s_w the standard deviation within patients of `variance_components`.
+    ``mean_c log(s_w,S(c) / s_w,R(c))`` with s_w the standard deviation within patients of `variance_components`;
+    values are clipped as in `icc`.
 
     Sees: visits dealt across patients, trajectories too smooth or too noisy. Not: visit order shuffled inside patients,
     visit times.
@@ -153,7 +159,9 @@ def _components(sample: Cohort, reference: Cohort) -> dict[str, tuple[Array, Arr
     names = ordered_channels(reference.schema)
     require(names)
     arrays = paired_arrays(sample, reference, names)
-    made, real = (variance_components(one) for one in arrays)
+    low, high = (np.nanquantile(arrays[1].values, share, axis=0) for share in (CLIPPED_SHARE, 1 - CLIPPED_SHARE))
+    low, high = np.where(low < high, low, -np.inf), np.where(low < high, high, np.inf)
+    made, real = (variance_components(replace(one, values=one.values.clip(low, high))) for one in arrays)
     known = ~np.isnan(real).any(axis=1) & (real.sum(axis=1) > 0)
     return {name: (np.nan_to_num(made[c]), real[c]) for c, name in enumerate(arrays[1].names) if known[c]}
 
