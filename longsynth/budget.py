@@ -134,6 +134,11 @@ class PrivacyLedger:
             f"removing one patient (static row, all visits and terminal event). {SMALLER_IS_STRONGER}"
         )
 
+    @property
+    def reach(self) -> str:
+        """The guarantee, and what is outside it, for a report that looks at the patients."""
+        return f"{self.statement} {OUTSIDE}"
+
     def rows(self) -> Iterator[tuple[str, ...]]:
         """The spends as text, for tables under ``HEADS``."""
         for spend in self.spends:

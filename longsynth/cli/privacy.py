@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longsynth.cli.cohorts import read_place
+from longsynth.cli.cohorts import read_ledger, read_place
 from longsynth.cli.limits import Limit, end_missed, parse_limit
 from longsynth.cli.outputs import check_replaceable, on_terminal, output_folder, say, waiting
 from longsynth.cli.verbs import SchemaFile, Seed, app, listed
@@ -57,6 +58,7 @@ def assess_privacy_command(
     with waiting("Reading and checking the tables"):
         described = read_schema(schema)
         draws = [read_place(folder, described, "synthetic") for folder in synthetic]
+        reach = {ledger.reach: None for folder in synthetic if (ledger := read_ledger(folder)) is not None}
         members = read_place(train, described, "real")
         control = None if holdout is None else read_place(holdout, described, "real")
     assessment = assess_privacy(
@@ -68,6 +70,7 @@ def assess_privacy_command(
         seed=seed,
         progress=on_terminal(),
     )
+    assessment = replace(assessment, notes=(*assessment.notes, *reach))
     missed = [line for limit in limits for line in missed_by(limit, assessment)]
     made_by = {"verb": "assess-privacy", "synthetic": list(map(str, synthetic)), "train": train, "holdout": holdout}
     with output_folder(output, {**made_by, "seed": seed, "require": list(map(str, limits))}) as folder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 from typing import Any, Protocol
@@ -158,6 +158,8 @@ def compare(
     )
     frames = {name: assessment.frame() for name, assessment in (privacy or {}).items()}
     ledgers = {name: one for name, one in (budgets or {}).items() if isinstance(one, PrivacyLedger)}
+    for name, ledger in ledgers.items():
+        found[name] = replace(found[name], notes=(*found[name].notes, ledger.reach))
     declared = {name: one for name, one in (budgets or {}).items() if not isinstance(one, PrivacyLedger)}
     declared |= {name: (one.budget.epsilon, one.budget.allowed_delta) for name, one in ledgers.items()}
     return Comparison(found, frames, declared, use_case, ledgers)

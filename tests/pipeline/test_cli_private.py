@@ -60,6 +60,10 @@ def test_fit_and_show_print_the_ledger_and_no_exact_number(run, folder):
     assert "seconds" not in shown and str(N) not in shown.split("training:")[1].split("plan:")[0].split()
     code, _, err = run("sample", "model", "-n", 20, "-o", "sampled")
     assert code == 0, err
+    code, out, err = run("assess-privacy", "sampled", *TABLES[-2:], "--train", folder, "-o", "attacked")
+    assert code == 0, err
+    told = (folder / "attacked" / "privacy.json").read_text()
+    assert all("outside this guarantee" in " ".join(text.split()) for text in (out, told))
 
 
 REFUSALS = {

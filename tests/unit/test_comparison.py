@@ -115,6 +115,8 @@ def test_a_ledger_is_a_budget_and_stands_in_the_report(cohorts, tmp_path):
     told = {name: cohorts[name] for name in ("train", "holdout")}
     found = ls.compare({"good": cohorts["good"]}, metrics=[METRIC], budgets={"good": ledger}, **told)
     assert found.budgets == {"good": (2.0, 1e-5)}
+    assert "epsilon = 2" in found.evaluations["good"].notes[-1] and "outside" in found.evaluations["good"].notes[-1]
+    assert "outside this guarantee" in found.to_json()
     page = write_report(found, tmp_path / "report.html", synthetic={"good": cohorts["good"]}, **told).read_text()
     for text in ("epsilon = 2, delta = 1e-05", "Smaller epsilon means stronger privacy", "margins of everything"):
         assert text in page
