@@ -10,18 +10,18 @@ import numpy as np
 from longsynth.budget import SMALLER_IS_STRONGER
 
 SHARES: dict[int, dict[float, float]] = {
-    300: {1: 0.24, 3: 0.29, 8: 0.48},
-    1000: {1: 0.30, 3: 0.54, 8: 0.81},
+    300: {1: -1.20, 3: -0.27, 8: 0.29},
+    1000: {1: -0.15, 3: 0.33, 8: 0.63},
     3000: {1: 0.48, 3: 0.85, 8: 0.92},
     20000: {1: 0.91, 3: 0.96, 8: 0.97},
 }
-"""Share of the gain in held-out likelihood over noisy margins, by patients and epsilon; 1 without privacy."""
+"""Share of the gain in held-out likelihood over exact margins, by patients and epsilon; 1 without privacy."""
 
 CLOSE_TO_NOISE = (1000, 3.0)
 
 
 def expected_share(n_patients: float, epsilon: float) -> float:
-    """Return the share of what there is to learn that a private fit can be expected to keep, in [0, 1].
+    """Return the share of what there is to learn that a private fit can be expected to keep.
 
     Parameters
     ----------
@@ -33,7 +33,8 @@ def expected_share(n_patients: float, epsilon: float) -> float:
     Returns
     -------
     float
-        Interpolated between measured points on the logarithms of both; the nearest one beyond them.
+        At most 1; below 0 where the noise costs more than the fit learns, so that it is worse than margins without
+        noise. Interpolated between measured points on the logarithms of both; the nearest one beyond them.
 
     Examples
     --------
@@ -53,11 +54,13 @@ def is_close_to_noise(n_patients: float, epsilon: float) -> bool:
 def expected_text(epsilon: float) -> str:
     """Return the table of what to expect at this epsilon, for people about to spend it."""
     sizes = "  ".join(f"{n:>7,}" for n in sorted(SHARES))
-    shares = "  ".join(f"{expected_share(n, epsilon):>7.0%}" for n in sorted(SHARES))
+    expected = (expected_share(n, epsilon) for n in sorted(SHARES))
+    shares = "  ".join(f"{f'{share:.0%}' if share > 0 else 'none':>7}" for share in expected)
     most, weakest = CLOSE_TO_NOISE
     return (
         f"What to expect at epsilon = {epsilon:g}, as measured on a simulated cohort: the share kept of what a fit "
-        f"without privacy learns beyond the margins.\n  patients  {sizes}\n  kept      {shares}\n"
+        f"without privacy learns beyond the margins of its columns (none: the noise costs more than that).\n"
+        f"  patients  {sizes}\n  kept      {shares}\n"
         f"Under {most:,} patients at epsilon {weakest:g} or less the result is close to noise. {SMALLER_IS_STRONGER}\n"
         "Trying several settings on the same patients costs each time: the epsilons add up."
     )
