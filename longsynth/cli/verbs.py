@@ -170,13 +170,13 @@ def fit(
 
     check_writable(output)
     privacy = _budget(epsilon, delta, max_visits)
-    if privacy is not None:
-        from longsynth.training.expected import expected_text
-
-        say(expected_text(privacy.epsilon))
     cohort = _read(static, visits, schema, drop_after_event)
     from longsynth.synthesizer import Synthesizer
+    from longsynth.training.expected import expected_text
+    from longsynth.training.trainer import is_main_process
 
+    if privacy is not None and is_main_process():
+        say(expected_text(privacy.epsilon))
     synthesizer = Synthesizer(
         seed=seed,
         objective=objective,
@@ -193,12 +193,14 @@ def fit(
         synthesizer.fit(cohort, work_dir=checkpoints, resume=resume, progress=on_terminal())
     except (LongsynthError, OSError) as error:
         is_paid_for = synthesizer.ledger is not None and bool(synthesizer.ledger.spends)
-        if is_new and not is_paid_for:
+        if is_new and not is_paid_for and is_main_process():
             shutil.rmtree(checkpoints, ignore_errors=True)
         if isinstance(error, OSError):  # it names a file that nobody asked for
             raise OSError(error.errno, error.strerror or str(error), str(output)) from error
         raise
     synthesizer.save(output)
+    if not is_main_process():
+        return
     shutil.rmtree(checkpoints)
     if synthesizer.ledger is None:
         say(f"Fitted {cohort.n_patients:,} patients with {cohort.n_visits:,} visits; the synthesizer is in {output}.")

@@ -107,7 +107,9 @@ def run_stage(
     told: dict[str, Any] = {"epochs": trainer.current_epoch, "seen": seen}
     if trainer.is_global_zero:
         finished.write_text(json.dumps(told))
-    return _keep(module, kept, told)
+    record = _keep(module, kept, told)
+    trainer.strategy.barrier()  # the first process may remove the folder as soon as it is done
+    return record
 
 
 def _trainer(hardware: Hardware, **settings: Any) -> pl.Trainer:

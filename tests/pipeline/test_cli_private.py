@@ -7,9 +7,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 from private_worlds import declared_schema, made_cohort, quick_private
+from pytorch_lightning.utilities import rank_zero_only
 
 import longsynth as ls
 from longsynth.cli import main
+from longsynth.exceptions import ConfigError
 from longsynth.schema.files import write_schema
 from longsynth.schema.types import Channel, VisitTime
 
@@ -131,3 +133,16 @@ def test_what_was_paid_for_survives_every_other_start(run, folder):
         assert {path.name: path.read_bytes() for path in checkpoints.iterdir()} == paid, name
     code, _, err = run("fit", *ours, "--resume")
     assert code == 0, err
+
+
+def test_a_process_beside_the_first_one_removes_nothing_when_it_fails(run, folder, monkeypatch):
+    def failing(_synthesizer, _train, *, work_dir, **_):
+        work_dir.mkdir()
+        (work_dir / "sizes.json").write_text("{}")  # by the first process
+        raise ConfigError("this process cannot go on")
+
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    monkeypatch.setattr(ls.Synthesizer, "fit", failing)
+    code, out, err = run("fit", *TABLES, *BUDGET, "-o", "beside")
+    assert code == 2 and "cannot go on" in err and out == ""
+    assert (folder / ".beside.checkpoints" / "sizes.json").exists()

@@ -1,11 +1,16 @@
 """A private fit on two processes is the one on a single process: the same samples, noise, weights and epsilon."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from private_worlds import declared_schema, made_cohort
+
+import longsynth as ls
+from longsynth.schema.files import write_schema
 
 SCRIPT = """
 import json
@@ -43,16 +48,36 @@ if __name__ == "__main__":
     print("told", json.dumps({"weights": sums, "ledger": synthesizer.ledger.to_json()}), flush=True)
 """
 
+COMMAND_LINE = """
+import torch
+
+torch.set_num_threads(1)
+from private_worlds import quick_private
+from pytest import MonkeyPatch
+
+from longsynth.cli import main
+
+if __name__ == "__main__":
+    quick_private(MonkeyPatch())
+    main()
+"""
+
+
+def run(script: Path, *arguments: object) -> subprocess.CompletedProcess:
+    """Run a script with this package and the helpers of the tests."""
+    root = Path(__file__).parents[2]
+    command = [sys.executable, str(script), *map(str, arguments)]
+    found = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")])}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=580, cwd=root, env=found, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done
+
 
 def fitted(folder: Path, n_processes: int, noise: str, objective: str) -> list[dict]:
     """What each process of a fit tells: sums of its weights, and its ledger."""
     script = folder / "fit.py"
     script.write_text(SCRIPT)
-    command = [sys.executable, str(script), str(folder / f"work{n_processes}"), str(n_processes), noise, objective]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=580, cwd=Path(__file__).parents[2], check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = run(script, folder / f"work{n_processes}", n_processes, noise, objective)
     return [json.loads(line.removeprefix("told ")) for line in done.stdout.splitlines() if line.startswith("told ")]
 
 
@@ -65,3 +90,18 @@ def test_two_processes_make_the_fit_of_one(noise, objective, tmp_path):
     assert both[0] == both[1]
     assert both[0]["ledger"] == alone["ledger"]
     assert both[0]["weights"] == pytest.approx(alone["weights"], rel=1e-4)
+
+
+@pytest.mark.multi_process
+def test_the_command_line_on_two_processes_speaks_and_tidies_up_once(tmp_path):
+    train = made_cohort(declared_schema(), [3, 1, 2, 0, *[2] * 33], 3)
+    ls.write_cohort(train, tmp_path, format="csv")
+    write_schema(train.schema, tmp_path / "schema.yaml")
+    (tmp_path / "cli.py").write_text(COMMAND_LINE)
+    tables = ("--static", tmp_path / "static.csv", "--visits", tmp_path / "visits.csv")
+    budget = ("--schema", tmp_path / "schema.yaml", "--epsilon", 8, "--delta", "1e-3")
+    hardware = ("--devices", 2, "--strategy", "ddp", "--accelerator", "cpu")
+    done = run(tmp_path / "cli.py", "fit", *tables, *budget, *hardware, "-o", tmp_path / "model")
+    assert done.stdout.count("Fitted under a budget") == done.stdout.count("patients  ") == 1
+    assert "Error" not in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"static.csv", "visits.csv", "schema.yaml", "cli.py", "model"}
