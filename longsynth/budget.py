@@ -6,15 +6,29 @@ more. Smaller epsilon is stronger privacy.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from numbers import Integral, Real
 from typing import Any
 
-from longsynth.exceptions import PrivacyError
+from longsynth.exceptions import ConfigError, PrivacyError
 
 SMALLER_IS_STRONGER = "Smaller epsilon means stronger privacy."
 OUTSIDE = "Reports that compare with the real patients are outside this guarantee: keep them internal."
 HEADS = ("what", "mechanism", "sensitivity", "noise multiplier", "sample rate", "steps", "epsilon so far")
+ANEW = "from the start with an empty work_dir (on the command line: another output folder)"
+LEAST_DELTA = 1e-12
+
+
+def rounded_up(epsilon: float) -> float:
+    """An epsilon to name in a remedy: three decimals, and no less than the exact one."""
+    return math.ceil(1000 * epsilon) / 1000
+
+
+def _check_number(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ConfigError(f"{name} must be a number. {SMALLER_IS_STRONGER}")
 
 
 @dataclass(frozen=True)
@@ -26,7 +40,8 @@ class PrivacyBudget:
     epsilon : float
         Above 0. Smaller is stronger: about 1 is strong, 3 moderate, 10 weak.
     delta : float
-        Probability that the bound may fail; at most 1 / (10 n) for n patients, and set without looking at them.
+        Probability that the bound may fail; at most 1 / (10 n) for n patients, and set without looking at them. At
+        least 1e-12: less is lost in the numerics of the accountant.
     max_visits : int or None
         Contribution bound: of each patient only the first ``max_visits`` visits are used. None: a bound is chosen from
         noisy counts, and paid for.
@@ -35,11 +50,13 @@ class PrivacyBudget:
     ------
     PrivacyError
         If a value is outside its range or delta is missing.
+    ConfigError
+        If a value is no number, or delta is smaller than can be computed with.
 
     Examples
     --------
     >>> PrivacyBudget(epsilon=3, delta=1e-6)
-    PrivacyBudget(epsilon=3, delta=1e-06, max_visits=None)
+    PrivacyBudget(epsilon=3.0, delta=1e-06, max_visits=None)
     """
 
     epsilon: float
@@ -47,14 +64,22 @@ class PrivacyBudget:
     max_visits: int | None = None
 
     def __post_init__(self) -> None:
+        _check_number("epsilon", self.epsilon)
         if not 0 < self.epsilon < float("inf"):
             raise PrivacyError(f"epsilon must be above 0 and finite. {SMALLER_IS_STRONGER}")
         if self.delta is None:
             raise PrivacyError("delta is missing: give one of at most 1 / (10 n) for n patients, such as 1e-6")
+        _check_number("delta", self.delta)
         if not 0 < self.delta < 0.1:
             raise PrivacyError("delta must be above 0 and at most 1 / (10 n) for n patients, such as 1e-6")
-        if self.max_visits is not None and (not isinstance(self.max_visits, int) or self.max_visits < 1):
-            raise PrivacyError("max_visits must be a whole number of 1 or more")
+        if self.delta < LEAST_DELTA:
+            raise ConfigError(f"delta is too small to be computed with; give {LEAST_DELTA:g} or more, such as 1e-9")
+        object.__setattr__(self, "epsilon", float(self.epsilon))  # JSON cannot hold the numbers of other libraries
+        object.__setattr__(self, "delta", float(self.delta))
+        if self.max_visits is not None:
+            if isinstance(self.max_visits, bool) or not isinstance(self.max_visits, Integral) or self.max_visits < 1:
+                raise PrivacyError("max_visits must be a whole number of 1 or more")
+            object.__setattr__(self, "max_visits", int(self.max_visits))
 
     @property
     def allowed_delta(self) -> float:
@@ -121,8 +146,9 @@ class PrivacyLedger:
         """Write a spend down before it is made; refuse one that the budget does not cover."""
         if spend.epsilon > self.budget.epsilon * (1 + 1e-9):
             raise PrivacyError(
-                f"'{spend.what}' would take epsilon to {spend.epsilon:.4g}, above the budget of "
-                f"{self.budget.epsilon:g}; the budget is spent. {SMALLER_IS_STRONGER}"
+                f"'{spend.what}' costs epsilon {spend.epsilon:.4g} with what was spent before, above the budget of "
+                f"{self.budget.epsilon:g}. It takes an epsilon above {rounded_up(spend.epsilon):g}, or a fit "
+                f"{ANEW}, which pays once more. {SMALLER_IS_STRONGER}"
             )
         self.spends.append(spend)
 

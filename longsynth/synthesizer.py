@@ -157,6 +157,7 @@ class Synthesizer:
                 folder=Path(work_dir or temporary),
                 resume=resume,
                 progress=progress,
+                is_kept=work_dir is not None,
             )
             if self.ledger is not None:
                 self._model, self.training_record = fit_private(train, self.ledger, settings, SecretRandomness())
@@ -362,7 +363,8 @@ def _check_unspent(ledger: PrivacyLedger) -> None:
         raise PrivacyError(
             "the budget is spent: this synthesizer has looked at patients before, and a second look would cost again. "
             "Use it as it is, or make a new Synthesizer with a budget of its own and add both epsilons. To carry on a "
-            "fit that was cut off, make a new one with the same budget and fit with resume=True: that costs nothing"
+            "fit that was cut off, make a new one with the same budget and fit in the same work_dir with resume=True, "
+            "which costs nothing; without a work_dir there is nothing to carry on"
         )
 
 

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from longsynth.budget import ANEW
 from longsynth.cohort.cohort import Cohort
 from longsynth.encoding.cohort_encoder import CohortEncoder
 from longsynth.encoding.encoded import EncodedCohort
 from longsynth.exceptions import NotComputableError
 from longsynth.generators.calibration import N_OWN_PATIENTS, fit_calibration
-from longsynth.generators.folder import ANEW, check_folder, check_unpaid
+from longsynth.generators.folder import check_folder, check_unpaid
 from longsynth.generators.held_out import MAX_MEMBERSHIP, membership_held_out
 from longsynth.generators.model import Architecture, Model
 from longsynth.generators.refine import refine, train_rounds
@@ -32,7 +33,7 @@ from longsynth.training.trainer import quiet_training, run_stage
 
 def fit_model(encoder: CohortEncoder, train: Cohort, settings: FitSettings) -> tuple[Model, dict[str, Any]]:
     """Fit both generators to a cohort and return them with the training record, a dict of plain JSON values."""
-    check_unpaid(settings.folder, f"carry it on under its budget, or {ANEW}")
+    check_unpaid(settings.folder, f"carry it on under its budget, or fit {ANEW}")
     encoded = encoder.transform(train)
     told = {"plan": settings.plan.to_json(), "objective": settings.objective, "backbone": settings.backbone}
     check_folder(encoded, settings, told)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from longsynth.budget import ANEW
 from longsynth.cohort.cohort import Cohort
 from longsynth.encoding.encoded import EncodedCohort
 from longsynth.exceptions import ConfigError
@@ -17,7 +18,6 @@ from longsynth.generators.settings import FitSettings
 from longsynth.training.trainer import is_main_process
 
 RELEASES, FIRST_RELEASE = "private.json", "sizes.json"
-ANEW = "fit from the start with an empty work_dir (on the command line: another output folder)"
 
 
 def check_folder(encoded: EncodedCohort, settings: FitSettings, told: dict[str, Any]) -> None:
@@ -31,7 +31,7 @@ def check_folder(encoded: EncodedCohort, settings: FitSettings, told: dict[str, 
 def check_cohort(train: Cohort, settings: FitSettings, told: dict[str, Any]) -> None:
     """As :func:`check_folder`, of tables that are not encoded yet, so that nothing is spent on a fit to be refused."""
     if not settings.resume and is_main_process():  # the other processes start when this one has paid
-        remedy = f"carry it on with resume=True (--resume), or {ANEW}, which costs its epsilon once more"
+        remedy = f"carry it on with resume=True (--resume), or fit {ANEW}, which pays once more"
         check_unpaid(settings.folder, remedy)
     digest = hashlib.sha256()
     for table in (train.static, train.visits):
@@ -59,7 +59,7 @@ def _check_note(
         if not note.exists() or note.read_text() != digest.hexdigest():
             raise ConfigError(
                 f"{settings.folder} holds a fit of another cohort or with other settings; carry that one on with its "
-                f"own tables, objective and seed, or {ANEW}"
+                f"own tables, objective and seed, or fit {ANEW}"
             )
     elif is_main_process():
         settings.folder.mkdir(parents=True, exist_ok=True)

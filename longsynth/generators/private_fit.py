@@ -199,7 +199,7 @@ def _measure(train: Cohort, ledger: PrivacyLedger, settings: FitSettings, random
     budget = ledger.budget
     noisy_sizes = _measure_sizes(train, ledger, settings, randomness)
     sizes = read_sizes(noisy_sizes, _sd(ledger.spends[0]), train.schema, budget.max_visits)
-    _check_delta(ledger, sizes)
+    _check_delta(ledger, sizes, settings)
     cells = cell_encoder(train.schema, sizes)
     sensitivity, first = cell_sensitivity(cells), _events(ledger)
     alone = noise_for(budget.epsilon, budget.allowed_delta, lambda noise: [*first, (noise, 1.0, 1)])
@@ -277,16 +277,21 @@ def _charge_training(ledger: PrivacyLedger, plan: PrivatePlan, whose: str) -> fl
     return noise
 
 
-def _check_delta(ledger: PrivacyLedger, sizes: Sizes) -> None:
+def _check_delta(ledger: PrivacyLedger, sizes: Sizes, settings: FitSettings) -> None:
     # a delta of exactly 1 / (10 n) must not fail by noise
     surely = max(sizes.n_patients - 3 * _sd(ledger.spends[0]), 1.0)
     most = 1 / (10 * sizes.n_patients)
     if ledger.budget.allowed_delta > 1 / (10 * surely):
+        paid = "The noisy number of patients has been paid for"
+        lost = "; it is lost, since the work folder is temporary"
+        kept = (
+            ": a new Synthesizer that fits in the same work_dir with resume=True (--resume) takes it over, at what it "
+            "costs under its own budget"
+        )
         raise PrivacyError(
             f"delta is too large: for {sizes.n_patients:,.0f} patients it must be at most 1 / (10 n) = {most:.1g}; "
-            "with a larger one, a release that shows one of them in full would be allowed. Give a smaller one. The "
-            "noisy number of patients has been paid for: a new Synthesizer that fits in the same work_dir with "
-            "resume=True (--resume) takes it over, at what it costs under its own budget"
+            f"with a larger one, a release that shows one of them in full would be allowed. Give a smaller one. {paid}"
+            f"{kept if settings.is_kept else lost}"
         )
 
 

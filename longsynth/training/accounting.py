@@ -10,6 +10,7 @@ from functools import cache
 from opacus.accountants import PRVAccountant
 from scipy.optimize import brentq
 
+from longsynth.budget import ANEW, rounded_up
 from longsynth.exceptions import PrivacyError
 
 Event = tuple[float, float, int]
@@ -59,7 +60,10 @@ def _upper_bound(history: list[Event], delta: float, error: float) -> float:
     accountant.history = history
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the orders of a looser bound that only sets the range of the numbers
-        return float(accountant.get_epsilon(delta, eps_error=error))
+        try:
+            return float(accountant.get_epsilon(delta, eps_error=error))
+        except ValueError as caught:  # it says so where rounding would be more than delta
+            raise PrivacyError("delta is too small to be computed with at this epsilon; give a larger one") from caught
 
 
 def noise_for(epsilon: float, delta: float, events: Callable[[float], Sequence[Event]]) -> float:
@@ -68,7 +72,7 @@ def noise_for(epsilon: float, delta: float, events: Callable[[float], Sequence[E
     Raises
     ------
     PrivacyError
-        If no noise is enough, because the other events alone spend the budget.
+        If no noise is enough, because the other events alone spend the budget or next to no epsilon is asked for.
     """
 
     @cache
@@ -76,6 +80,12 @@ def noise_for(epsilon: float, delta: float, events: Callable[[float], Sequence[E
         return math.log(epsilon_of(events(math.exp(log_noise)), delta) / epsilon)
 
     low, high = _bracket(excess)
+    if excess(high) > 0:
+        least = rounded_up(epsilon * math.exp(excess(high)))
+        raise PrivacyError(
+            f"no noise is enough for epsilon {epsilon:g}: it takes more than {least:g}, which is weaker privacy. A fit "
+            f"that is carried on has part of it from what was paid for before; one {ANEW} pays once more"
+        )
     found = float(brentq(excess, low, high, xtol=_TOLERANCE / 4)) if low < high else high
     while excess(found) > 0:
         found += _TOLERANCE / 4
@@ -83,16 +93,18 @@ def noise_for(epsilon: float, delta: float, events: Callable[[float], Sequence[E
 
 
 def _bracket(excess: Callable[[float], float]) -> tuple[float, float]:
-    """Return two logarithms of noise multipliers: too little, enough; twice the same if the least one is enough."""
-    low, step = 0.0, 0.0
+    """Return two logarithms of noise multipliers: too little, enough; twice the same if the least one is enough.
+
+    The second one is the most noise there is where that is not enough either.
+    """
+    low, step, most = 0.0, 0.0, math.log(_MOST_NOISE)
     if excess(low) > 0:
         while True:
             step = max(1.1 * excess(low), 2 * step)  # epsilon falls about as the noise rises
-            if low + step > math.log(_MOST_NOISE):
-                raise PrivacyError("the budget is spent before the training; give a larger epsilon, or declare more")
-            if excess(low + step) <= 0:
-                return low, low + step
-            low += step
+            high = min(low + step, most)
+            if excess(high) <= 0 or high == most:
+                return low, high
+            low = high
     while excess(low) <= 0:
         high = low
         low += max(1.1 * excess(low) - _TOLERANCE, -math.log(2))

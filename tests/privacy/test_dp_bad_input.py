@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from private_worlds import declared_schema, made_cohort, quick_private
@@ -56,7 +57,26 @@ def test_a_delta_outside_its_range_is_refused(delta):
         ls.PrivacyBudget(epsilon=3, delta=delta)
 
 
-@pytest.mark.parametrize("max_visits", [0, -3, 2.5])
+@pytest.mark.parametrize("told", [("3", 1e-6), (None, 1e-6), (True, 1e-6), (3, "1e-6"), (3, False), ([3], 1e-6)])
+def test_what_is_no_number_is_refused(told):
+    with pytest.raises(ConfigError, match="must be a number"):
+        ls.PrivacyBudget(*told)
+
+
+def test_numbers_of_other_libraries_are_taken_and_can_be_written():
+    budget = ls.PrivacyBudget(np.float32(3), np.float64(1e-6), np.int64(4))
+    assert json.dumps(PrivacyLedger(budget).to_json()) == json.dumps(
+        PrivacyLedger(ls.PrivacyBudget(3, 1e-6, 4)).to_json()
+    )
+
+
+@pytest.mark.parametrize("delta", [1e-15, 9e-13, 1e-300])
+def test_a_delta_that_the_accountant_cannot_resolve_is_refused(delta):
+    with pytest.raises(ConfigError, match=r"too small.*1e-12 or more"):
+        ls.PrivacyBudget(3, delta)
+
+
+@pytest.mark.parametrize("max_visits", [0, -3, 2.5, True])
 def test_a_contribution_bound_is_a_whole_number(max_visits):
     with pytest.raises(PrivacyError, match="max_visits"):
         ls.PrivacyBudget(epsilon=3, delta=1e-6, max_visits=max_visits)
@@ -76,15 +96,16 @@ def test_a_precision_in_which_clipping_is_inexact_is_refused(precision):
 def test_a_delta_that_lets_one_patient_be_shown_is_refused(train, monkeypatch):
     quick_private(monkeypatch, noise=0.5)
     synthesizer = ls.Synthesizer(privacy=ls.PrivacyBudget(epsilon=8, delta=0.05))
-    with pytest.raises(PrivacyError, match=r"delta is too large.*Give a smaller one"):
+    with pytest.raises(PrivacyError, match=r"delta is too large.*Give a smaller one.*temporary") as refused:
         synthesizer.fit(train)
+    assert "resume" not in str(refused.value)  # there is nothing to carry on
     assert synthesizer.ledger.spends  # the noisy number of patients has been paid for
 
 
 def test_a_spend_that_the_budget_does_not_cover_is_refused():
     ledger = PrivacyLedger(BUDGET)
-    with pytest.raises(PrivacyError, match="budget is spent"):
-        ledger.add(Spend("all", "Gaussian", 1.0, 0.1, 1.0, 1, 8.1))
+    with pytest.raises(PrivacyError, match=r"epsilon above 8\.101, or .*empty work_dir"):
+        ledger.add(Spend("all", "Gaussian", 1.0, 0.1, 1.0, 1, 8.1003))
     assert ledger.spends == []
 
 

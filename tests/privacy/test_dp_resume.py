@@ -177,6 +177,18 @@ def test_what_a_first_release_left_over_is_all_that_there_is(train, tmp_path, mo
     assert spends[2].epsilon == pytest.approx(epsilon_of(events, 1e-3))
 
 
+def test_a_budget_that_is_less_than_what_was_paid_for_is_told_how_much_it_takes(train, tmp_path, monkeypatch):
+    monkeypatch.setattr(private_fit, "private_plan", lambda n: replace(private_plan(n), n_steps=10))
+    monkeypatch.setattr(private_fit, "N_OWN_PATIENTS", 50)
+    with pytest.raises(PrivacyError, match="delta is too large"):
+        new(ls.PrivacyBudget(epsilon=8, delta=0.09)).fit(train, work_dir=tmp_path)
+    with pytest.raises(PrivacyError, match=r"epsilon above [\d.]+, or a fit .*empty work_dir") as refused:
+        new(ls.PrivacyBudget(epsilon=0.5, delta=1e-3)).fit(train, work_dir=tmp_path, resume=True)
+    least = float(str(refused.value).split("epsilon above ")[1].split(",")[0])
+    spends = new(ls.PrivacyBudget(epsilon=1.01 * least, delta=1e-3)).fit(train, work_dir=tmp_path, resume=True)
+    assert len(spends.ledger.spends) == 3
+
+
 # ----------------------------------------------------------------------------------------------------------- refusals
 
 
