@@ -6,8 +6,10 @@ more. Smaller epsilon is stronger privacy.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from numbers import Integral, Real
 from typing import Any
@@ -19,6 +21,7 @@ OUTSIDE = "Reports that compare with the real patients are outside this guarante
 HEADS = ("what", "mechanism", "sensitivity", "noise multiplier", "sample rate", "steps", "epsilon so far")
 ANEW = "from the start with an empty work_dir (on the command line: another output folder)"
 LEAST_DELTA = 1e-12
+Accountant = Callable[[list[tuple[float, float, int]], float], float]
 
 
 def rounded_up(epsilon: float) -> float:
@@ -142,6 +145,16 @@ class PrivacyLedger:
         """Epsilon spent so far, at the budget's delta; smaller is stronger privacy."""
         return self.spends[-1].epsilon if self.spends else 0.0
 
+    @property
+    def events(self) -> list[tuple[float, float, int]]:
+        """Noise multiplier, sample rate and number of steps of every spend, as the accountant takes them."""
+        return [(spend.noise_multiplier, spend.sample_rate, spend.n_steps) for spend in self.spends]
+
+    @property
+    def digest(self) -> str:
+        """What tells this ledger from any other one."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
     def add(self, spend: Spend) -> None:
         """Write a spend down before it is made; refuse one that the budget does not cover."""
         if spend.epsilon > self.budget.epsilon * (1 + 1e-9):
@@ -184,9 +197,25 @@ class PrivacyLedger:
         return asdict(self) | {"public": list(self.public)}
 
     @classmethod
-    def from_json(cls, state: dict[str, Any]) -> PrivacyLedger:
-        """Rebuild a ledger from :meth:`to_json`; refuse one whose spends its budget does not cover."""
+    def from_json(cls, state: dict[str, Any], epsilon_of: Accountant) -> PrivacyLedger:
+        """Rebuild a ledger from :meth:`to_json`; refuse one whose spends cost another epsilon than it says.
+
+        Parameters
+        ----------
+        state : dict
+            What :meth:`to_json` gave.
+        epsilon_of : callable
+            The accountant: epsilon of all events together at a delta.
+
+        Raises
+        ------
+        PrivacyError
+            If the epsilons are not those of the spends, or the budget does not cover them.
+        """
         ledger = cls(PrivacyBudget(**state["budget"]), public=tuple(state["public"]))
         for spend in state["spends"]:
             ledger.add(Spend(**spend))
+        told, found = [spend.epsilon for spend in ledger.spends], epsilon_of(ledger.events, ledger.budget.allowed_delta)
+        if told != sorted(told) or not math.isclose(ledger.epsilon, found, rel_tol=0.02, abs_tol=0.002):
+            raise PrivacyError("the epsilons of the ledger are not those of its spends; do not rely on it")
         return ledger

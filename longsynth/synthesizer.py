@@ -28,6 +28,7 @@ from longsynth.generators.settings import FitSettings
 from longsynth.generators.state import model_from_state, model_state
 from longsynth.schema.types import Schema
 from longsynth.seeding import child_seed
+from longsynth.training.accounting import epsilon_of
 from longsynth.training.noise import SecretRandomness
 from longsynth.training.plan import plan_for
 from longsynth.training.threads import one_thread
@@ -100,8 +101,13 @@ class Synthesizer:
         self.seed, self.objective, self.backbone = seed, objective, backbone
         self.hardware = Hardware(accelerator, devices, strategy, precision)
         self.training_record: dict[str, Any] = {}
-        self.ledger = None if privacy is None else PrivacyLedger(privacy)
+        self._ledger = None if privacy is None else PrivacyLedger(privacy)
         self._model: Model | None = None
+
+    @property
+    def ledger(self) -> PrivacyLedger | None:
+        """Every spend of a private fit; it belongs to that fit and cannot be exchanged."""
+        return self._ledger
 
     @property
     def schema(self) -> Schema:
@@ -146,7 +152,9 @@ class Synthesizer:
             if work_dir is None and not is_main_process():
                 raise ConfigError("a private fit on several processes needs one work_dir that all of them can read")
         started = time.perf_counter()
-        small = train.n_visits < MANY_VISITS
+        small = (
+            self.ledger is not None or train.n_visits < MANY_VISITS
+        )  # the exact number is not to be told by the result
         with tempfile.TemporaryDirectory() as temporary, one_thread(small):
             settings = FitSettings(
                 objective=self.objective,
@@ -250,7 +258,7 @@ class Synthesizer:
         Of several training processes only the first one writes.
         """
         model = self._fitted()
-        _check_guarantee(self.ledger, model)
+        _check_guarantee(self.ledger, model, self.training_record)
         documents, tensors = model_state(model)
         if not is_main_process():
             return
@@ -283,10 +291,10 @@ def load(folder: str | Path) -> Synthesizer:
         synthesizer = Synthesizer(**record["settings"])
         synthesizer.training_record = record["training"]
         if record.get("privacy") is not None:
-            synthesizer.ledger = PrivacyLedger.from_json(record["privacy"])
+            synthesizer._ledger = PrivacyLedger.from_json(record["privacy"], epsilon_of)
         _check_sizes(documents["architecture"], tensors)
         synthesizer._model = model_from_state(documents, tensors)
-        _check_guarantee(synthesizer.ledger, synthesizer._model)
+        _check_guarantee(synthesizer.ledger, synthesizer._model, record["training"])
     except PrivacyError as error:
         raise ArtifactError(f"{folder}: {error}") from error
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
@@ -294,13 +302,11 @@ def load(folder: str | Path) -> Synthesizer:
     return synthesizer
 
 
-def _check_guarantee(ledger: PrivacyLedger | None, model: Model) -> None:
-    """Raise if a model that was made without a budget would leave under the name of a private one, or the reverse."""
-    if (ledger is not None) != model.encoder.is_private or (ledger is not None and not ledger.spends):
-        raise PrivacyError(
-            "the encoder and the ledger do not belong together: one is of a private fit, the other is not. "
-            "Fit again under the budget"
-        )
+def _check_guarantee(ledger: PrivacyLedger | None, model: Model, training: Mapping[str, Any]) -> None:
+    """Raise if a model would leave under another guarantee than that of its own fit."""
+    digest = training.get("private", {}).get("ledger")
+    if (ledger is not None) != model.encoder.is_private or digest != (None if ledger is None else ledger.digest):
+        raise PrivacyError("the model and the ledger are not of the same fit. Fit again under the budget")
 
 
 def _check_sizes(architecture: Mapping[str, Any], tensors: Mapping[str, Mapping[str, np.ndarray]]) -> None:

@@ -144,12 +144,19 @@ def joint(model: Model) -> JointNetwork:
     return JointNetwork(model.static[0] if model.static else None, model.sequence[0] if model.sequence else None)
 
 
+def quick_epsilon(events: Any, _: float) -> float:
+    """An epsilon that is none and takes no time."""
+    return 0.1 * len(events)
+
+
 def quick_private(patch: Any, n_steps: int = 10, noise: float = 2.0) -> None:
     """Private fits of few steps while ``patch`` lasts, with noise that is not computed and an epsilon that is none."""
     patch.setattr(private_fit, "private_plan", lambda n: replace(private_plan(n), n_steps=n_steps))
     patch.setattr(private_fit, "N_OWN_PATIENTS", 50)
     patch.setattr(private_fit, "noise_for", lambda *_: noise)
-    patch.setattr(private_fit, "epsilon_of", lambda events, _: 0.1 * len(events))
+    patch.setattr(private_fit, "epsilon_of", quick_epsilon)
+    for reader in ("longsynth.synthesizer", "longsynth.training.accounting"):
+        patch.setattr(f"{reader}.epsilon_of", quick_epsilon)
 
 
 def training_of(

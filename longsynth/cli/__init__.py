@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from longsynth.cli import evaluation, guarantee, privacy  # noqa: F401  (they add verbs)
-from longsynth.cli.outputs import stop
+from longsynth.cli.outputs import plain_warnings, stop
 from longsynth.cli.verbs import app
 from longsynth.exceptions import LongsynthError
 
@@ -11,7 +11,8 @@ from longsynth.exceptions import LongsynthError
 def main() -> None:
     """Run the command line. Exits with 0 when done, 1 for our fault, 2 for usage or data, 3 for a missed limit."""
     try:
-        app()
+        with plain_warnings():
+            app()
     except LongsynthError as error:
         stop(str(error))
     except OSError as error:

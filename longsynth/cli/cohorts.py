@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from longsynth.exceptions import CohortError, ConfigError
+from longsynth.exceptions import CohortError, ConfigError, PrivacyError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -52,14 +52,15 @@ def read_ledger(place: str | Path) -> PrivacyLedger | None:
     """Return the privacy ledger that `sample` left beside the tables of a folder, or None."""
     from longsynth.budget import PrivacyLedger
     from longsynth.cli.outputs import RECORD
+    from longsynth.training.accounting import epsilon_of
 
     record = Path(place) / RECORD
     if not record.is_file():
         return None
     try:
         told = json.loads(record.read_text(encoding="utf-8")).get("privacy")
-        return None if told is None else PrivacyLedger.from_json(told)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return None if told is None else PrivacyLedger.from_json(told, epsilon_of)
+    except (PrivacyError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CohortError(f"{record} is damaged; sample the folder again") from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,22 @@ def stop(message: str) -> NoReturn:
     """Print one message on standard error and exit with code 2."""
     typer.secho(f"Error: {message}", err=True)
     sys.exit(2)
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Show what a user is warned of as one line on standard error, without a place in the source."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *told: Any, **more: Any) -> None:
+            if category is UserWarning:
+                typer.echo(f"Warning: {message}", err=True)
+            else:
+                usual(message, category, *told, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def say(message: str) -> None:

@@ -107,7 +107,7 @@ class NumericCodec:
             step = 10.0**self.decimals
             lower = None if lower is None else np.round(np.ceil(lower * step - 1e-6) / step, self.decimals)
             upper = None if upper is None else np.round(np.floor(upper * step + 1e-6) / step, self.decimals)
-        return values if lower is None and upper is None else np.clip(values, lower, upper)
+        return (values if lower is None and upper is None else np.clip(values, lower, upper)) + 0.0  # never -0.0
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as plain JSON values."""

@@ -100,7 +100,7 @@ def fit_private(
     check_cohort(train, settings, {"objective": settings.objective})
     releases = _releases(train, ledger, settings, randomness)
     sizes, margins = _read_releases(train.schema, releases)
-    if is_close_to_noise(sizes.n_patients, ledger.budget.epsilon):
+    if is_main_process() and is_close_to_noise(sizes.n_patients, ledger.budget.epsilon):
         warnings.warn(
             f"about {sizes.n_patients:,.0f} patients at epsilon {ledger.budget.epsilon:g}: the result will be close to "
             "noise. It takes more patients, or a larger epsilon, which is weaker privacy",
@@ -114,6 +114,7 @@ def fit_private(
     own = model.sample(N_OWN_PATIENTS, child_seed(settings.seed, "calibration"))
     model.calibration = fit_calibration(model.encoder, own)
     record = {"n_patients_noisy": round(sizes.n_patients, 1), "max_visits": sizes.max_visits, "plan": plan.to_json()}
+    record["ledger"] = ledger.digest
     objective = "adversarial" if settings.objective == "adversarial" else "likelihood"
     return model, {"objective": objective, "private": record}
 
@@ -201,7 +202,7 @@ def _measure(train: Cohort, ledger: PrivacyLedger, settings: FitSettings, random
     sizes = read_sizes(noisy_sizes, _sd(ledger.spends[0]), train.schema, budget.max_visits)
     _check_delta(ledger, sizes, settings)
     cells = cell_encoder(train.schema, sizes)
-    sensitivity, first = cell_sensitivity(cells), _events(ledger)
+    sensitivity, first = cell_sensitivity(cells), ledger.events
     alone = noise_for(budget.epsilon, budget.allowed_delta, lambda noise: [*first, (noise, 1.0, 1)])
     noise = margins_noise(alone, sizes.n_patients, sensitivity)
     ledger.add(_gaussian("margins of all columns, gaps and ends of record", sensitivity, noise, ledger))
@@ -228,7 +229,7 @@ def _measure_sizes(
 
 def _read(path: Path, ledger: PrivacyLedger) -> _Releases:
     told = json.loads(path.read_text())
-    found = PrivacyLedger.from_json(told["ledger"])
+    found = PrivacyLedger.from_json(told["ledger"], epsilon_of)
     if found.budget != ledger.budget:
         raise ConfigError("the checkpoints are of a fit with another budget; use that one, or another folder")
     ledger.spends[:], ledger.public = found.spends, found.public
@@ -254,17 +255,13 @@ def _noisy(sums: np.ndarray, spend: Spend, randomness: SecretRandomness) -> np.n
 
 
 def _gaussian(what: str, sensitivity: float, noise: float, ledger: PrivacyLedger) -> Spend:
-    epsilon = epsilon_of([*_events(ledger), (noise, 1.0, 1)], ledger.budget.allowed_delta)
+    epsilon = epsilon_of([*ledger.events, (noise, 1.0, 1)], ledger.budget.allowed_delta)
     return Spend(what, "Gaussian", sensitivity, noise, 1.0, 1, epsilon)
-
-
-def _events(ledger: PrivacyLedger) -> list[Event]:
-    return [(spend.noise_multiplier, spend.sample_rate, spend.n_steps) for spend in ledger.spends]
 
 
 def _charge_training(ledger: PrivacyLedger, plan: PrivatePlan, whose: str) -> float:
     """Spend the rest of the budget on the training; returns its noise multiplier."""
-    budget, before = ledger.budget, _events(ledger)
+    budget, before = ledger.budget, ledger.events
     delta = budget.allowed_delta
 
     def events(noise: float) -> list[Event]:

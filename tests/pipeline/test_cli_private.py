@@ -146,3 +146,10 @@ def test_a_process_beside_the_first_one_removes_nothing_when_it_fails(run, folde
     code, out, err = run("fit", *TABLES, *BUDGET, "-o", "beside")
     assert code == 2 and "cannot go on" in err and out == ""
     assert (folder / ".beside.checkpoints" / "sizes.json").exists()
+
+
+def test_a_result_close_to_noise_is_warned_of_in_one_plain_line(run):
+    code, _, err = run("fit", *TABLES, "--epsilon", "1", "--delta", "1e-3", "-o", "noise")
+    assert code == 0
+    (line,) = [line for line in err.splitlines() if "noise" in line]
+    assert line.startswith("Warning: about") and "UserWarning" not in err and ".py" not in err

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from private_worlds import declared_schema, made_cohort, quick_private
+from private_worlds import declared_schema, made_cohort, quick_epsilon, quick_private
 
 import longsynth as ls
 from longsynth import artifact
@@ -18,8 +18,14 @@ from longsynth.encoding.declared import check_declared, undeclared
 from longsynth.exceptions import ArtifactError, ConfigError, PrivacyError
 from longsynth.schema.infer import infer_schema
 from longsynth.schema.types import Channel, Schema, StaticColumn, TerminalEvent, VisitTime
+from longsynth.training.accounting import epsilon_of
 
 BUDGET = ls.PrivacyBudget(epsilon=8, delta=1e-3)
+
+
+@pytest.fixture(autouse=True)
+def quick_load(monkeypatch):
+    monkeypatch.setattr("longsynth.synthesizer.epsilon_of", quick_epsilon)
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +211,32 @@ def test_a_private_synthesizer_comes_back_with_its_ledger(model):
     ledger = ls.load(model).ledger
     assert ledger.budget == BUDGET
     assert [spend.mechanism for spend in ledger.spends] == ["Gaussian", "Gaussian", "subsampled Gaussian"]
-    assert PrivacyLedger.from_json(json.loads(json.dumps(ledger.to_json()))) == ledger
+    assert PrivacyLedger.from_json(json.loads(json.dumps(ledger.to_json())), quick_epsilon) == ledger
+
+
+def test_a_ledger_whose_epsilons_are_not_those_of_its_spends_is_refused():
+    events = [(4.0, 1.0, 1), (3.0, 0.05, 30)]
+    spends = [
+        Spend("all", "Gaussian", 1.0, *event, epsilon_of(events[: i + 1], 1e-6)) for i, event in enumerate(events)
+    ]
+    ledger = PrivacyLedger(ls.PrivacyBudget(8, 1e-6), spends)
+    assert PrivacyLedger.from_json(ledger.to_json(), epsilon_of) == ledger
+    for place, epsilon in ((1, 0.9 * spends[1].epsilon), (0, 1.1 * spends[1].epsilon), (1, float("nan"))):
+        told = ledger.to_json()
+        told["spends"][place]["epsilon"] = epsilon
+        with pytest.raises(PrivacyError, match="not those of its spends"):
+            PrivacyLedger.from_json(told, epsilon_of)
+
+
+@pytest.mark.filterwarnings("ignore:.*close to noise")
+def test_a_fit_cannot_take_the_ledger_of_another_one(model, train, tmp_path, monkeypatch):
+    quick_private(monkeypatch)
+    dear, cheap = ls.load(model), ls.Synthesizer(0, privacy=ls.PrivacyBudget(0.5, 1e-3), accelerator="cpu").fit(train)
+    with pytest.raises(AttributeError):
+        dear.ledger = cheap.ledger
+    dear._ledger = cheap.ledger
+    with pytest.raises(PrivacyError, match="not of the same fit"):
+        dear.save(tmp_path / "model")
 
 
 def tampered(model: Path, folder: Path, change: Any) -> Path:
@@ -220,6 +251,13 @@ TAMPERINGS = {
     "an encoder that says it is not private": lambda documents: documents["encoder"].update(is_private=False),
     "a ledger without spends": lambda documents: documents["record"]["privacy"].update(spends=[]),
     "a budget below what was spent": lambda documents: documents["record"]["privacy"]["budget"].update(epsilon=0.01),
+    "a budget below what was asked for": lambda documents: documents["record"]["privacy"]["budget"].update(epsilon=1),
+    "another noise than was added": lambda documents: documents["record"]["privacy"]["spends"][0].update(
+        noise_multiplier=9.0
+    ),
+    "an epsilon below what was spent": lambda documents: documents["record"]["privacy"]["spends"][2].update(
+        epsilon=0.25
+    ),
     "a budget that is none": lambda documents: documents["record"]["privacy"]["budget"].update(delta=None),
 }
 
@@ -233,10 +271,10 @@ def test_an_artifact_whose_ledger_and_encoder_disagree_is_refused(name, model, t
 def test_a_fit_without_a_budget_does_not_leave_under_a_private_label(model, tmp_path):
     private = ls.load(model)
     public = ls.Synthesizer(0)
-    public._model, public.ledger = private._model, private.ledger
+    public._model, public._ledger = private._model, private.ledger
     public._model.encoder.is_private = False
     with pytest.raises(PrivacyError, match="Fit again under the budget"):
         public.save(tmp_path / "model")
-    public._model.encoder.is_private, public.ledger = True, None
+    public._model.encoder.is_private, public._ledger = True, None
     with pytest.raises(PrivacyError, match="Fit again under the budget"):
         public.save(tmp_path / "model")

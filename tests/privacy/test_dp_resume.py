@@ -87,7 +87,10 @@ def test_a_fit_that_was_cut_off_is_carried_on_without_a_second_release(at, train
     assert (tmp_path / private_fit.RELEASES).read_bytes() == told
     assert steps == list(range(at // STEPS_AN_EPOCH * STEPS_AN_EPOCH, N_STEPS))
     assert [spend.n_steps for spend in synthesizer.ledger.spends] == [1, 1, N_STEPS]
-    assert synthesizer.ledger.spends[:2] == private_fit.PrivacyLedger.from_json(json.loads(told)["ledger"]).spends
+    assert (
+        synthesizer.ledger.spends[:2]
+        == private_fit.PrivacyLedger.from_json(json.loads(told)["ledger"], private_fit.epsilon_of).spends
+    )
     assert synthesizer.sample(5).n_patients == 5
 
 

@@ -24,6 +24,14 @@ COLUMNS = st.lists(
 )
 
 
+@pytest.mark.parametrize("bounds", [(None, None), (0.0, None), (0.0, 9.0), (-5.0, -0.0)])
+@pytest.mark.parametrize("decimals", [None, 0, 1])
+def test_no_value_is_minus_zero(bounds, decimals):
+    codec = NumericCodec(np.array([0.0, 1.0]), np.zeros((1, 2)), 0.0, decimals, bounds, 1.0)
+    values = codec.conform(np.array([-3.0, -0.04, -0.0, 0.0, 0.04, 3.0]))
+    assert not np.signbit(values[values == 0]).any()
+
+
 @given(COLUMNS, st.sampled_from([4, 16, 48]))
 def test_numbers_come_back_at_their_precision(values, n_bins):
     data = np.array(values)

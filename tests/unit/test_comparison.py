@@ -12,6 +12,7 @@ from longsynth.cli.cohorts import read_ledger
 from longsynth.evaluation.base import Metric
 from longsynth.exceptions import CohortError, ConfigError
 from longsynth.report.html import write_report
+from longsynth.training.accounting import epsilon_of
 
 
 def mean_age(sample, reference, _setting):
@@ -124,7 +125,8 @@ def test_a_ledger_is_a_budget_and_stands_in_the_report(cohorts, tmp_path):
 
 def test_the_ledger_travels_in_the_folder_of_a_sample(tmp_path):
     assert read_ledger(tmp_path) is None
-    ledger = PrivacyLedger(PrivacyBudget(2.0, 1e-5), [Spend("counts", "Gaussian", 2.0, 1.5, 1.0, 1, 1.9)])
+    spend = Spend("counts", "Gaussian", 2.0, 2.5, 1.0, 1, epsilon_of([(2.5, 1.0, 1)], 1e-5))
+    ledger = PrivacyLedger(PrivacyBudget(2.0, 1e-5), [spend])
     (tmp_path / "longsynth.json").write_text(json.dumps({"privacy": ledger.to_json()}))
     assert read_ledger(tmp_path) == ledger
     (tmp_path / "longsynth.json").write_text(json.dumps({"privacy": {"budget": 3}}))
