@@ -202,3 +202,23 @@ def test_the_noise_comes_from_the_operating_system(monkeypatch):
 def weights(synthesizer: ls.Synthesizer) -> list[float]:
     networks = synthesizer._model.networks().values()
     return [float(value.double().sum()) for network in networks for value in network.state_dict().values()]
+
+
+def test_the_number_of_threads_does_not_follow_the_number_of_visits(neighbours, monkeypatch):
+    """Their number changes the last digits of the weights."""
+    seen = []
+
+    def fitting(*_):
+        seen.append(torch.get_num_threads())
+        return None, {}
+
+    monkeypatch.setattr("longsynth.synthesizer.fit_private", fitting)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for most in (0, 10**9):
+            monkeypatch.setattr("longsynth.synthesizer.MANY_VISITS", most)
+            ls.Synthesizer(privacy=ls.PrivacyBudget(8, 1e-3)).fit(neighbours[0])
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1, 1]
