@@ -134,11 +134,14 @@ class PrivacyLedger:
         What was spent.
     public : tuple of str
         What was taken as known without looking at the patients.
+    earlier : tuple of Spend
+        What earlier fits of the same patients spent; the budget covers these too.
     """
 
     budget: PrivacyBudget
     spends: list[Spend] = field(default_factory=list)
     public: tuple[str, ...] = ()
+    earlier: tuple[Spend, ...] = ()
 
     @property
     def epsilon(self) -> float:
@@ -148,7 +151,7 @@ class PrivacyLedger:
     @property
     def events(self) -> list[tuple[float, float, int]]:
         """Noise multiplier, sample rate and number of steps of every spend, as the accountant takes them."""
-        return [(spend.noise_multiplier, spend.sample_rate, spend.n_steps) for spend in self.spends]
+        return [(spend.noise_multiplier, spend.sample_rate, spend.n_steps) for spend in (*self.earlier, *self.spends)]
 
     @property
     def digest(self) -> str:
@@ -170,7 +173,8 @@ class PrivacyLedger:
         """The guarantee in words."""
         return (
             f"Differential privacy: epsilon = {self.budget.epsilon:g}, delta = {self.budget.delta:g} for adding or "
-            f"removing one patient (static row, all visits and terminal event). {SMALLER_IS_STRONGER}"
+            f"removing one patient (static row, all visits and terminal event)"
+            f"{', earlier fits of the same patients included' if self.earlier else ''}. {SMALLER_IS_STRONGER}"
         )
 
     @property
@@ -180,7 +184,7 @@ class PrivacyLedger:
 
     def rows(self) -> Iterator[tuple[str, ...]]:
         """The spends as text, for tables under ``HEADS``."""
-        for spend in self.spends:
+        for spend in (*self.earlier, *self.spends):
             rate = "all" if spend.sample_rate == 1 else f"{spend.sample_rate:.4g}"
             yield (
                 spend.what,
@@ -194,7 +198,8 @@ class PrivacyLedger:
 
     def to_json(self) -> dict[str, Any]:
         """Return the ledger as plain JSON values."""
-        return asdict(self) | {"public": list(self.public)}
+        state = asdict(self) | {"public": list(self.public), "earlier": list(map(asdict, self.earlier))}
+        return state if self.earlier else {name: value for name, value in state.items() if name != "earlier"}
 
     @classmethod
     def from_json(cls, state: dict[str, Any], epsilon_of: Accountant) -> PrivacyLedger:
@@ -212,10 +217,11 @@ class PrivacyLedger:
         PrivacyError
             If the epsilons are not those of the spends, or the budget does not cover them.
         """
-        ledger = cls(PrivacyBudget(**state["budget"]), public=tuple(state["public"]))
+        earlier = tuple(Spend(**spend) for spend in state.get("earlier", ()))
+        ledger = cls(PrivacyBudget(**state["budget"]), public=tuple(state["public"]), earlier=earlier)
         for spend in state["spends"]:
             ledger.add(Spend(**spend))
         told, found = [spend.epsilon for spend in ledger.spends], epsilon_of(ledger.events, ledger.budget.allowed_delta)
-        if told != sorted(told) or not math.isclose(ledger.epsilon, found, rel_tol=0.02, abs_tol=0.002):
+        if told != sorted(told) or (told and not math.isclose(ledger.epsilon, found, rel_tol=0.02, abs_tol=0.002)):
             raise PrivacyError("the epsilons of the ledger are not those of its spends; do not rely on it")
         return ledger

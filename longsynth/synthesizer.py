@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import reduce
 from operator import and_
@@ -21,7 +21,9 @@ from longsynth.cohort.columns import counted
 from longsynth.cohort.formats.stream import cohort_writer
 from longsynth.encoding import CohortEncoder
 from longsynth.exceptions import ArtifactError, CohortError, ConfigError, NotFittedError, PrivacyError
+from longsynth.generators.earlier_fits import check_counted, check_unspent, remember, spent_by
 from longsynth.generators.fit import fit_model
+from longsynth.generators.folder import is_paid_for
 from longsynth.generators.model import Model
 from longsynth.generators.private_fit import fit_private
 from longsynth.generators.settings import FitSettings
@@ -59,6 +61,9 @@ class Synthesizer:
         the data; the objective is ``likelihood`` also where ``hybrid`` is asked for, since a refinement that looks at
         held-out patients would cost more of the budget than it gives; the network reads the history by carried
         statistics alone, whatever the backbone. None: no such guarantee.
+    after : sequence of PrivacyLedger
+        Of earlier fits of the same patients (one that counted others stands for them too): the budget covers them and
+        the new fit together. A fit in the same process that leaves one out is refused.
     accelerator, devices, strategy, precision
         Passed to Lightning's Trainer.
 
@@ -86,6 +91,7 @@ class Synthesizer:
         backbone: Literal["recurrent", "transformer"] = "recurrent",
         *,
         privacy: PrivacyBudget | None = None,
+        after: Sequence[PrivacyLedger] = (),
         accelerator: str = "auto",
         devices: int | str | list[int] = 1,
         strategy: str = "auto",
@@ -97,11 +103,11 @@ class Synthesizer:
             raise ConfigError("backbone must be 'recurrent' or 'transformer'")
         if seed < 0:
             raise ConfigError("seed must be 0 or more")
-        _check_budget(privacy, precision)
+        _check_budget(privacy, after, precision)
         self.seed, self.objective, self.backbone = seed, objective, backbone
         self.hardware = Hardware(accelerator, devices, strategy, precision)
         self.training_record: dict[str, Any] = {}
-        self._ledger = None if privacy is None else PrivacyLedger(privacy)
+        self._ledger = None if privacy is None else PrivacyLedger(privacy, earlier=spent_by(after))
         self._model: Model | None = None
 
     @property
@@ -142,19 +148,19 @@ class Synthesizer:
         ConfigError
             If ``resume`` finds checkpoints of another cohort or other settings.
         PrivacyError
-            Under a budget: if the schema leaves facts open, delta is too large, or the budget is already spent.
+            Under a budget: if the schema leaves facts open, delta is too large, the budget is already spent, or these
+            patients were fitted under another one in this process and ``after`` leaves that out.
         """
         if resume and work_dir is None:
             raise ConfigError("resume needs the work_dir of the fit to carry on")
         _check_learnable(train, is_private=self.ledger is not None)
         if self.ledger is not None:
-            _check_unspent(self.ledger)
+            check_unspent(self.ledger)
             if work_dir is None and not is_main_process():
                 raise ConfigError("a private fit on several processes needs one work_dir that all of them can read")
         started = time.perf_counter()
-        small = (
-            self.ledger is not None or train.n_visits < MANY_VISITS
-        )  # the exact number is not to be told by the result
+        # under a budget nothing may follow from the exact number of visits
+        small = self.ledger is not None or train.n_visits < MANY_VISITS
         with tempfile.TemporaryDirectory() as temporary, one_thread(small):
             settings = FitSettings(
                 objective=self.objective,
@@ -168,7 +174,12 @@ class Synthesizer:
                 is_kept=work_dir is not None,
             )
             if self.ledger is not None:
-                self._model, self.training_record = fit_private(train, self.ledger, settings, SecretRandomness())
+                if not is_paid_for(settings.folder):
+                    check_counted(train, self.ledger)
+                try:
+                    self._model, self.training_record = fit_private(train, self.ledger, settings, SecretRandomness())
+                finally:
+                    remember(train, self.ledger)
             else:
                 self._model, self.training_record = fit_model(CohortEncoder().fit(train), train, settings)
         if self.ledger is None:  # how long it took tells how many patients and visits there are
@@ -352,8 +363,12 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
-def _check_budget(privacy: PrivacyBudget | None, precision: str) -> None:
+def _check_budget(privacy: PrivacyBudget | None, after: Sequence[PrivacyLedger], precision: str) -> None:
+    if not all(isinstance(one, PrivacyLedger) for one in after):
+        raise ConfigError("after must be ledgers of earlier private fits, such as [first.ledger]")
     if privacy is None:
+        if after:
+            raise ConfigError("earlier fits are counted by a budget; give privacy=PrivacyBudget(...) beside after")
         return
     if not isinstance(privacy, PrivacyBudget):
         raise ConfigError("privacy must be a budget, such as PrivacyBudget(epsilon=3, delta=1e-6)")
@@ -361,16 +376,6 @@ def _check_budget(privacy: PrivacyBudget | None, precision: str) -> None:
         raise ConfigError(
             "under a budget the precision must be '32-true': with fewer digits a patient's gradient could be longer "
             "than what it is clipped to"
-        )
-
-
-def _check_unspent(ledger: PrivacyLedger) -> None:
-    if ledger.spends:
-        raise PrivacyError(
-            "the budget is spent: this synthesizer has looked at patients before, and a second look would cost again. "
-            "Use it as it is, or make a new Synthesizer with a budget of its own and add both epsilons. To carry on a "
-            "fit that was cut off, make a new one with the same budget and fit in the same work_dir with resume=True, "
-            "which costs nothing; without a work_dir there is nothing to carry on"
         )
 
 

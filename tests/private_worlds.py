@@ -18,7 +18,7 @@ from longsynth.encoding.private import (
     read_margins,
     truncate,
 )
-from longsynth.generators import private_fit
+from longsynth.generators import earlier_fits, private_fit
 from longsynth.generators.model import Model
 from longsynth.networks.rows import JointNetwork
 from longsynth.schema.types import Channel, Constant, Schema, StaticColumn, TerminalEvent, VisitTime
@@ -147,6 +147,11 @@ def joint(model: Model) -> JointNetwork:
 def quick_epsilon(events: Any, _: float) -> float:
     """An epsilon that is none and takes no time."""
     return 0.1 * len(events)
+
+
+def forget_fits() -> None:
+    """What was fitted under a budget before does not count: as in another process."""
+    earlier_fits._MADE.clear()
 
 
 def quick_private(patch: Any, n_steps: int = 10, noise: float = 2.0) -> None:

@@ -13,8 +13,9 @@ from longsynth.cli.outputs import check_replaceable, counting, on_terminal, outp
 from longsynth.exceptions import ConfigError, LongsynthError
 
 if TYPE_CHECKING:
-    from longsynth.budget import PrivacyBudget
+    from longsynth.budget import PrivacyBudget, PrivacyLedger
     from longsynth.cohort.cohort import Cohort
+    from longsynth.synthesizer import Synthesizer
 
 TimeUnit = Literal["minutes", "hours", "days", "weeks", "months", "years"]
 
@@ -146,7 +147,11 @@ def fit(
     ] = None,
     max_visits: Annotated[
         int | None,
-        typer.Option("--max-visits", help="With --epsilon: visits of a patient that are used; else paid for."),
+        typer.Option("--max-visits", help="With --epsilon: visits of a patient that are used; else by noisy counts."),
+    ] = None,
+    after: Annotated[
+        list[Path] | None,
+        typer.Option("--after", help="With --epsilon: a private fit of these patients that it covers too. Repeatable."),
     ] = None,
     accelerator: Annotated[
         str, typer.Option("--accelerator", help="auto, cpu, gpu, ...; passed to Lightning.")
@@ -171,7 +176,7 @@ def fit(
     check_writable(output)
     privacy = _budget(epsilon, delta, max_visits)
     cohort = _read(static, visits, schema, drop_after_event)
-    from longsynth.synthesizer import Synthesizer
+    from longsynth.synthesizer import Synthesizer, load
     from longsynth.training.expected import expected_text
     from longsynth.training.trainer import is_main_process
 
@@ -182,6 +187,7 @@ def fit(
         objective=objective,
         backbone=backbone,
         privacy=privacy,
+        after=[_ledger_of(folder, load(folder)) for folder in after or ()],
         accelerator=accelerator,
         devices=int(devices) if devices.isdecimal() else devices,
         strategy=strategy,
@@ -263,6 +269,12 @@ def _budget(epsilon: float | None, delta: float | None, max_visits: int | None) 
     if delta is not None or max_visits is not None:
         raise ConfigError("--delta and --max-visits go with --epsilon, which is missing")
     return None
+
+
+def _ledger_of(folder: Path, earlier: Synthesizer) -> PrivacyLedger:
+    if earlier.ledger is None:
+        raise ConfigError(f"--after {folder}: it was fitted without a budget, so that no epsilon covers it")
+    return earlier.ledger
 
 
 def _read(static: Path | None, visits: Path | None, schema: Path, drop_after_event: bool) -> Cohort:

@@ -33,19 +33,25 @@ def check_cohort(train: Cohort, settings: FitSettings, told: dict[str, Any]) -> 
     if not settings.resume and is_main_process():  # the other processes start when this one has paid
         remedy = f"carry it on with resume=True (--resume), or fit {ANEW}, which pays once more"
         check_unpaid(settings.folder, remedy)
+    _check_note(digest_of(train), settings, told, "cohort.sha256", must_exist=is_paid_for(settings.folder))
+
+
+def digest_of(cohort: Cohort) -> Any:
+    """Return a hash of both tables, open for more."""
     digest = hashlib.sha256()
-    for table in (train.static, train.visits):
+    for table in (cohort.static, cohort.visits):
         digest.update(table.hash_rows().to_numpy().tobytes())
-    _check_note(digest, settings, told, "cohort.sha256", must_exist=_is_paid_for(settings.folder))
+    return digest
 
 
 def check_unpaid(folder: Path, remedy: str) -> None:
     """Raise if the folder holds noisy counts that a fit under a budget has paid for, which another fit would lose."""
-    if _is_paid_for(folder):
+    if is_paid_for(folder):
         raise ConfigError(f"{folder} holds noisy counts that a fit under a budget has paid for; {remedy}")
 
 
-def _is_paid_for(folder: Path) -> bool:
+def is_paid_for(folder: Path) -> bool:
+    """Return whether the folder holds noisy counts of a fit under a budget."""
     return any((folder / name).exists() for name in (FIRST_RELEASE, RELEASES))
 
 

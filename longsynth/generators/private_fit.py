@@ -220,7 +220,7 @@ def _measure_sizes(
         told = json.loads(path.read_text())
         ledger.add(_gaussian(what, SIZE_SENSITIVITY, told["noise_multiplier"], ledger))
         return np.array(told["sizes"])
-    alone = noise_for(budget.epsilon, budget.allowed_delta, lambda noise: [(noise, 1.0, 1)])
+    alone = noise_for(budget.epsilon, budget.allowed_delta, lambda noise: [*ledger.events, (noise, 1.0, 1)])
     ledger.add(_gaussian(what, SIZE_SENSITIVITY, sizes_noise(alone), ledger))
     noisy = _noisy(size_sums(train), ledger.spends[0], randomness)
     _write(path, {"sizes": noisy.tolist(), "noise_multiplier": ledger.spends[0].noise_multiplier})
@@ -230,8 +230,10 @@ def _measure_sizes(
 def _read(path: Path, ledger: PrivacyLedger) -> _Releases:
     told = json.loads(path.read_text())
     found = PrivacyLedger.from_json(told["ledger"], epsilon_of)
-    if found.budget != ledger.budget:
-        raise ConfigError("the checkpoints are of a fit with another budget; use that one, or another folder")
+    if (found.budget, found.earlier) != (ledger.budget, ledger.earlier):
+        raise ConfigError(
+            "the checkpoints are of a fit with another budget, or after other fits; use those, or another folder"
+        )
     ledger.spends[:], ledger.public = found.spends, found.public
     return _Releases(np.array(told["sizes"]), np.array(told["cells"]), ledger)
 

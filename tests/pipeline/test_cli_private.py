@@ -68,6 +68,15 @@ def test_fit_and_show_print_the_ledger_and_no_exact_number(run, folder):
     assert all("outside this guarantee" in " ".join(text.split()) for text in (out, told))
 
 
+def test_a_further_fit_counts_the_one_before(run):
+    assert run("fit", *TABLES, *BUDGET, "-o", "first")[0] == 0
+    code, _, err = run("fit", *TABLES, *BUDGET, "-o", "second")
+    assert code == 2 and "search on private data" in " ".join(err.split())
+    code, out, err = run("fit", *TABLES, "--epsilon", 12, "--delta", "1e-3", "--after", "first", "-o", "second")
+    assert code == 0, err
+    assert "earlier fits of the same patients included" in " ".join(out.split()) and out.count("Gaussian") == 6
+
+
 REFUSALS = {
     "epsilon 0": ((*TABLES, "--epsilon", "0", "--delta", "1e-3"), "above 0"),
     "epsilon nan": ((*TABLES, "--epsilon", "nan", "--delta", "1e-3"), "above 0"),

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 import torch
 from dated_worlds import BIRTH, FOLLOWED, dated_cohort
-from private_worlds import GRADES, declared_schema, made_cohort, quick_private, without
+from private_worlds import GRADES, declared_schema, forget_fits, made_cohort, quick_private, without
 
 import longsynth as ls
 from longsynth.cohort import dates
@@ -29,6 +29,7 @@ def _few_steps(monkeypatch):
 
 
 def fit(train: Cohort, folder: Path, *, resume: bool = False, seed: int = 0) -> ls.Synthesizer:
+    forget_fits()
     synthesizer = ls.Synthesizer(seed, privacy=BUDGET, accelerator="cpu")
     return synthesizer.fit(train, work_dir=folder, resume=resume)
 

@@ -6,6 +6,7 @@ import torch
 from private_worlds import (
     Processes,
     declared_schema,
+    forget_fits,
     joint,
     made_cohort,
     model_of,
@@ -108,6 +109,7 @@ def test_noise_that_is_scaled_by_the_sample_is_noticed(monkeypatch):
 def gain(noise: float, patch: pytest.MonkeyPatch) -> float:
     """Mean log-likelihood a patient that training with this noise adds to the margins."""
     quick_private(patch, n_steps=30, noise=0.05)
+    forget_fits()
     usual = private_fit._charge_training
     patch.setattr(private_fit, "_charge_training", lambda *told: 0.0 * usual(*told) + noise)
     train = ls.simulate_cohort(200, seed=0)

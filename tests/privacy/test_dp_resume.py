@@ -6,7 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from private_worlds import Processes, declared_schema, made_cohort, model_of, plan_of, quick_private, training_of
+from private_worlds import (
+    Processes,
+    declared_schema,
+    forget_fits,
+    made_cohort,
+    model_of,
+    plan_of,
+    quick_private,
+    training_of,
+)
 
 import longsynth as ls
 from longsynth.cohort.cohort import Cohort
@@ -99,6 +108,7 @@ def test_a_fit_that_is_carried_on_ends_as_one_that_was_not_cut_off(train, steps,
     monkeypatch.setattr("longsynth.synthesizer.SecretRandomness", same)
     cut_off(train, tmp_path / "a", monkeypatch, at=15)
     carried_on = new().fit(train, work_dir=tmp_path / "a", resume=True)
+    forget_fits()
     in_one_go = new().fit(train, work_dir=tmp_path / "b")
     for name, network in carried_on._model.networks().items():
         for mine, other in zip(network.parameters(), in_one_go._model.networks()[name].parameters(), strict=True):
@@ -265,7 +275,9 @@ def test_a_fit_with_another_seed_is_not_carried_on(train, steps, tmp_path, monke
 
 
 def test_a_budget_is_spent_once(train, steps, tmp_path, monkeypatch):
-    fitted, killed = new().fit(train, work_dir=tmp_path / "a"), cut_off(train, tmp_path / "b", monkeypatch, at=15)
+    fitted = new().fit(train, work_dir=tmp_path / "a")
+    forget_fits()
+    killed = cut_off(train, tmp_path / "b", monkeypatch, at=15)
     fitted.save(tmp_path / "model")
     for synthesizer in (fitted, killed, ls.load(tmp_path / "model")):
         with pytest.raises(PrivacyError, match=r"spent.*new Synthesizer"):
