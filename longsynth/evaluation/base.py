@@ -67,7 +67,7 @@ class Metric:
         Of the value; None: a pure number. `COLUMN_UNIT`: that of the column which a part names; `TIME_UNIT`: the
         schema's time unit.
     is_costly : bool
-        It trains a model or compares all pairs of patients; it is then computed on fewer splits and patients.
+        It takes a second or more; it is then computed on fewer splits and patients.
     by_stratum : bool
         It is also computed within strata of patients.
     most_patients : int or None

@@ -115,12 +115,14 @@ def test_metrics_in_standard_errors_say_so():
 
 BY_PATIENTS = {"detect_transition": None}
 """Its limit is of `longsynth.evaluation.detection`, which draws patients until they have so many pairs."""
+NEIGHBOURS = ("mmd", "precision", "recall", "density", "coverage")
 ON_PATHS = ("alignment_mmd", "cluster_shares", "detect_sequence", "signature_mmd")
+SMALL = (*ON_PATHS, *NEIGHBOURS, "forecast_skill")
 
 
 @pytest.mark.parametrize(
     ("limit", "names"),
-    [("most_patients", ON_PATHS), ("most_visits", ON_PATHS), ("most_pairs", ("detect_transition", "forecast_skill"))],
+    [("most_patients", SMALL), ("most_visits", ON_PATHS), ("most_pairs", ("detect_transition", "forecast_skill"))],
 )
 def test_metrics_that_take_a_sub_sample_declare_it(limit, names):
     """So that the judge says so, and never gives a metric more patients than it would use."""

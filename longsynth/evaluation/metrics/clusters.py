@@ -12,7 +12,7 @@ from longsynth.evaluation.paths import Paths, paired_paths
 from longsynth.evaluation.visit_arrays import Array
 from longsynth.seeding import child_seed, stream
 
-MOST_PATIENTS = 1_000
+MOST_PATIENTS = 400
 MOST_VISITS = 100
 N_POINTS = 8
 N_CLUSTERS = 5
@@ -20,7 +20,7 @@ N_STARTS = 3
 
 
 @metric(
-    block="distance", level="trajectory", title="Shares of clusters of trajectories", is_costly=True,
+    block="distance", level="trajectory", title="Shares of clusters of trajectories",
     most_patients=MOST_PATIENTS, most_visits=MOST_VISITS,
 )  # fmt: skip
 def cluster_shares(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
@@ -52,7 +52,7 @@ def cluster_shares(sample: Cohort, reference: Cohort, setting: Setting) -> dict[
 
     Notes
     -----
-    At most 1,000 patients a side. Values as in `longsynth.evaluation.paths.Paths`; a record of one visit is a constant.
+    At most 400 patients a side. Values as in `longsynth.evaluation.paths.Paths`; a record of one visit is a constant.
     On even points of one number k-means of time series is k-means of rows, which scikit-learn does.
 
     References

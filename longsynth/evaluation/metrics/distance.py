@@ -11,11 +11,12 @@ from longsynth.evaluation.base import WHOLE, Setting, metric
 from longsynth.evaluation.patient_space import Points, patient_points
 from longsynth.exceptions import NotComputableError
 
+MOST_PATIENTS = 400
 N_NEIGHBOURS = 5
 FEWEST_PATIENTS = 2 * N_NEIGHBOURS
 
 
-@metric(block="distance", level="trajectory", title="Kernel distance between patients", is_costly=True)
+@metric(block="distance", level="trajectory", title="Kernel distance between patients", most_patients=MOST_PATIENTS)
 def mmd(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the squared maximum mean discrepancy between patients, unbiased, with a Gaussian kernel.
 
@@ -54,7 +55,7 @@ def mmd(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float
     title="Share of synthetic patients among real ones",
     best=1.0,
     worse="lower",
-    is_costly=True,
+    most_patients=MOST_PATIENTS,
 )
 def precision(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the share of sample patients within reach of a reference patient.
@@ -93,7 +94,7 @@ def precision(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str,
     title="Share of real patients among synthetic ones",
     best=1.0,
     worse="lower",
-    is_costly=True,
+    most_patients=MOST_PATIENTS,
 )
 def recall(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the share of reference patients within reach of a sample patient: `precision` with the roles changed.
@@ -129,7 +130,7 @@ def recall(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, fl
     title="How many real patients reach a synthetic one",
     best=1.0,
     worse="both",
-    is_costly=True,
+    most_patients=MOST_PATIENTS,
 )
 def density(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the mean number of reference patients that reach a sample patient, over 5.
@@ -168,7 +169,7 @@ def density(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, f
     title="Share of real patients with a synthetic neighbour",
     best=1 - 0.5**N_NEIGHBOURS,
     worse="lower",
-    is_costly=True,
+    most_patients=MOST_PATIENTS,
 )
 def coverage(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the share of reference patients that reach a sample patient: ``mean_i 1[exists j: |y_j - x_i| <= r_i]``.

@@ -15,12 +15,13 @@ from longsynth.evaluation.visit_arrays import Array, carried_forward, visit_arra
 from longsynth.exceptions import NotComputableError
 from longsynth.seeding import child_seed, stream
 
+MOST_PATIENTS = 400
 MOST_PAIRS = 20_000
 
 
 @metric(
     block="forecasting", level="transition", title="Forecast of the next visit, gain over the last value",
-    best=1.0, worse="lower", is_costly=True, most_pairs=MOST_PAIRS,
+    best=1.0, worse="lower", most_patients=MOST_PATIENTS, most_pairs=MOST_PAIRS,
 )  # fmt: skip
 def forecast_skill(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
     """Return how much better than the last value a model learnt from the sample forecasts the reference's next visit.
