@@ -9,7 +9,7 @@ from longsynth.cohort.simulate import simulate_cohort
 from longsynth.schema.types import Channel, Schema, StaticColumn, TerminalEvent, VisitTime
 from tests.benchmarks.data import load_benchmark
 
-MINUTES_A_DAY = 1440
+MINUTES_A_DAY, ICU_PATIENTS = 1440, 5594
 ICU_TYPES = ("cardiac_surgery", "coronary", "medical", "surgical")
 ICU_STATIC = {"age": (15, 90, 0), "height": (100, 230, 1), "saps1": (0, 40, 0), "sofa": (0, 24, 0)}
 ICU_CHANNELS = {

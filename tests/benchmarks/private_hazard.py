@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.process import alone
-from tests.benchmarks.rows import read_rows
+from tests.benchmarks.rows import put_between, read_rows
 
+MARKS = ("<!-- private hazard table -->", "<!-- end of private hazard table -->")
 N_DRAWS, N_TRUTH, Z = 10, 400_000, 1.96
 
 
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--epsilons", default="8")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("runs/private"))
+    parser.add_argument("--into", type=Path, help="a page whose table between its two marks is replaced")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "hazard.jsonl"
@@ -46,6 +48,8 @@ def main() -> None:
                 with path.open("a") as file:
                     file.write(json.dumps(rows[-1]) + "\n")
     print(table(rows))
+    if arguments.into is not None:
+        put_between(arguments.into, MARKS, table(rows) + "\n")
 
 
 def measure(n: int, epsilon: float, seed: int) -> dict[str, Any]:

@@ -23,9 +23,11 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.data import add_data_argument
+from tests.benchmarks.private_cohorts import ICU_PATIENTS
 from tests.benchmarks.process import alone
-from tests.benchmarks.rows import read_rows
+from tests.benchmarks.rows import put_between, read_rows
 
+MARKS = ("<!-- private table -->", "<!-- end of private table -->")
 DELTA_SHARE = 0.1
 
 
@@ -37,11 +39,12 @@ def main() -> None:
     parser.add_argument("--epsilons", default="1,3,8")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("runs/private"))
+    parser.add_argument("--into", type=Path, help="a page whose table between its two marks is replaced")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "utility.jsonl"
     rows = read_rows(path)
-    sizes = [int(n) for n in arguments.patients.split(",")] if arguments.cohort == "simulated" else [0]
+    sizes = [int(n) for n in arguments.patients.split(",")] if arguments.cohort == "simulated" else [ICU_PATIENTS]
     epsilons = list(map(float, arguments.epsilons.split(",")))
     for n in sizes:
         for seed in range(arguments.seeds):
@@ -55,6 +58,8 @@ def main() -> None:
             with path.open("a") as file:
                 file.writelines(json.dumps(row) + "\n" for row in found)
     print(table(rows))
+    if arguments.into is not None:
+        put_between(arguments.into, MARKS, table(rows) + "\n")
 
 
 def measure(cohort: str, n: int, epsilons: list[float], seed: int, data: str) -> list[dict[str, Any]]:
@@ -122,7 +127,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         ratios = [row.get("ratios", {}) for row in mine]
         arm = [one["static.arm"]["combined_inside"] for one in ratios if one]
         every = [ratio["combined_inside"] for one in ratios for ratio in one.values()]
-        cells += [f"{sum(part):.0f} of {len(part)}" for part in (arm, every)] + [_cell(mine, "seconds", 0)]
+        cells += [f"{sum(part):.0f} of {len(part)}" if part else "-" for part in (arm, every)]
+        cells.append(_cell(mine, "seconds", 0))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
