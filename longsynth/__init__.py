@@ -10,7 +10,6 @@ __version__ = "0.1.0"
 _HOMES = {
     "Cohort": "longsynth.cohort.cohort",
     "PrivacyBudget": "longsynth.budget",
-    "PrivacyLedger": "longsynth.budget",
     "Schema": "longsynth.schema.types",
     "Synthesizer": "longsynth.synthesizer",
     "assess_privacy": "longsynth.privacy.assess",
@@ -24,7 +23,6 @@ _HOMES = {
     "read_schema": "longsynth.schema.files",
     "simulate_cohort": "longsynth.cohort.simulate",
     "split": "longsynth.cohort.split",
-    "trade_off": "longsynth.generators.trade_off",
     "write_cohort": "longsynth.cohort.formats",
 }
 __all__ = sorted(_HOMES)
