@@ -78,10 +78,10 @@ def test_values_outside_the_range_of_real_ones():
     fresh = outside_range(real, real, SETTING)
     assert set(fresh.values()) == {0.0}
     found = outside_range(changed(real, 6, age=pl.lit(99.0), height=pl.lit(100.0)), real, SETTING)
-    assert found["visits.age"] == found["visits.height"] == pytest.approx(6 / 30)
+    assert found["visits.age"] == found["visits.height"] == pytest.approx(6 / 120)
     assert found[WHOLE] == pytest.approx(np.mean(list(found.values())[1:]))
     never_cured = with_visits(real, real.visits.with_columns(pl.col("stage").replace("cured", "well")))
-    share = real.visits.filter(stage="cured")["patient_id"].n_unique() / real.n_patients
+    share = (real.visits["stage"] == "cured").mean()
     assert outside_range(real, never_cured, SETTING)["visits.stage"] == pytest.approx(share)
 
 
@@ -151,8 +151,8 @@ def test_ids_and_the_order_of_rows_do_not_matter():
     made, real = world(40, 2), world(40, 3)
     for metric in (rule_violations, outside_range):
         assert metric(relabelled(made), real, SETTING) == metric(made, real, SETTING)
+        assert metric(dealt_across_patients(made), real, SETTING) == metric(made, real, SETTING)
         assert metric(shuffled_in_time(made), real, SETTING) == metric(made, real, SETTING)
-    assert rule_violations(dealt_across_patients(made), real, SETTING) == rule_violations(made, real, SETTING)
 
 
 def test_awkward_cohorts_are_like_themselves_or_have_a_reason():

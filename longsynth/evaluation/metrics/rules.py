@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import polars as pl
 
 from longsynth.cohort.cohort import Cohort
 from longsynth.cohort.rules import column_rules
-from longsynth.cohort.trajectory import numeric_static, numeric_visits
 from longsynth.evaluation.base import WHOLE, Setting, metric
 from longsynth.evaluation.columns import level_columns, number_columns, with_whole
 from longsynth.evaluation.unwritten import broken_unwritten_rules
@@ -52,13 +52,12 @@ def rule_violations(sample: Cohort, reference: Cohort, _setting: Setting) -> dic
     return _shares(broken, sample.n_patients)
 
 
-@metric(block="rules", level="visit", title="Patients outside the range of real values")
+@metric(block="rules", level="visit", title="Values outside the range of real ones")
 def outside_range(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
-    """Return the share of patients with a value outside the range of the reference's, or of a level it never has.
+    """Return the share of values below the least or above the greatest of the reference, or of levels it never has.
 
-    ``P(min x_i < min y or max x_i > max y)`` over patients i of each numeric column, ``P(any x_i not among the y)`` of
-    each column with levels. Fresh real patients, as many as the n of the reference, give about ``2 / (n + 1)`` in a
-    continuous column. Patients are counted, since how many values an extreme patient has says nothing of the cohort.
+    ``P(x < min y or x > max y)`` of each numeric column, ``P(x not among the y)`` of each column with levels. A fresh
+    real sample of n values gives about ``2 / (n + 1)`` in a continuous column.
 
     Sees: values, durations and levels that no real patient has: times doubled. Not: values that are common and wrong.
 
@@ -70,7 +69,7 @@ def outside_range(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[
     Returns
     -------
     dict of str to float
-        The whole (mean over columns) and each column with a value in both; in [0, 1], lower is better.
+        The whole (mean over columns) and each column with a value in both, visits pooled; in [0, 1], lower is better.
 
     Raises
     ------
@@ -82,12 +81,14 @@ def outside_range(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[
     Kahn et al. (2016), A harmonized data quality assessment terminology, doi:10.13063/2327-9214.1244.
     """
     shares = {}
-    numbers, levels = number_columns(reference), level_columns(reference)
-    for name, values in (numbers | levels).items():
-        patients, column = _by_patient(sample, name)
-        if values.size and len(column):
-            is_outside = ~column.is_between(values.min(), values.max()) if name in numbers else ~column.is_in(values)
-            shares[name] = patients.filter(is_outside).n_unique() / patients.n_unique()
+    made, real = number_columns(sample), number_columns(reference)
+    for name, values in real.items():
+        if values.size and made[name].size:
+            shares[name] = float(((made[name] < values.min()) | (made[name] > values.max())).mean())
+    made, real = level_columns(sample), level_columns(reference)
+    for name, values in real.items():
+        if values.size and made[name].size:
+            shares[name] = float((~np.isin(made[name], np.unique(values))).mean())
     return with_whole(shares, "column")
 
 
@@ -126,15 +127,6 @@ def unwritten_rules(sample: Cohort, reference: Cohort, _setting: Setting) -> dic
     if not broken:
         raise NotComputableError("it needs a rule that all of 20 or more real patients obey, and there is none")
     return _shares(broken, sample.n_patients)
-
-
-def _by_patient(cohort: Cohort, name: str) -> tuple[pl.Series, pl.Series]:
-    """Return the patients of the observed values of a column, named as by `number_columns`, and the values."""
-    patient_id = cohort.schema.patient_id
-    table, _, channel = name.partition(".")
-    frame, column = (numeric_visits(cohort), channel) if table == "visits" else (numeric_static(cohort), name)
-    seen = frame.select(patient_id, column).drop_nulls()
-    return seen[patient_id], seen[column]
 
 
 def _breaking(frame: pl.DataFrame, table: str, columns: Mapping[str, Column], patient_id: str) -> dict[str, pl.Series]:
