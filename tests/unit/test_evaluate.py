@@ -115,7 +115,7 @@ def test_the_spread_over_halves_of_a_standardised_statistic_is_that_of_the_stati
 
 
 def test_the_interval_of_a_standardised_metric_is_wider(little, real):
-    plain, standardised = run(world(80, 2), real, metric(), metric(is_standardised=True)).results
+    plain, standardised = (only(run(world(80, 2), real, metric(is_standardised=one))) for one in (False, True))
     assert standardised.hi - standardised.lo == pytest.approx(np.sqrt(2) * (plain.hi - plain.lo))
 
 
@@ -192,7 +192,7 @@ def relabelled_apart(cohort):
 
 
 def test_a_metric_may_take_fewer_patients_than_others(little, real):
-    first, second = run(world(80, 2), real, metric(most_patients=30), metric()).results
+    first, second = run(world(80, 2), real, metric(most_patients=30), "visits_after_end").results
     assert (first.n, second.n) == (30, 60)
 
 
@@ -349,14 +349,30 @@ def test_no_visits_at_all_is_said(little, real):
     ("options", "complaint"),
     [
         ({"metrics": ["nothing"]}, "no metric called 'nothing'"),
+        ({"metrics": "nothing"}, "no metric called 'nothing'"),
+        ({"metrics": []}, "metrics: none is named"),
+        ({"metrics": [metric(), metric(worse="higher")]}, "two of them are called 'mean_age'"),
         ({"arm": "age"}, "arm: 'age' is no binary"),
         ({"strata": ["nothing"]}, "strata: nothing is no static attribute"),
+        ({"strata": "nothing"}, "strata: nothing is no static attribute"),
         ({"seed": -1}, "seed is -1"),
     ],
 )
 def test_wrong_arguments_are_refused(options, complaint, real):
     with pytest.raises(ConfigError, match=complaint):
         ls.evaluate(world(80, 2), train=real[0], holdout=real[1], **options)
+
+
+@pytest.mark.parametrize("given", ["synthetic", "train", "holdout"])
+def test_what_is_no_cohort_is_refused(given, real):
+    cohorts = {"synthetic": world(80, 2), "train": real[0], "holdout": real[1]} | {given: real[0].static}
+    with pytest.raises(ConfigError, match=f"{given}: a Cohort is needed, not a DataFrame"):
+        ls.evaluate(cohorts.pop("synthetic"), **cohorts)
+
+
+def test_a_metric_named_twice_is_computed_once(little, real):
+    once, twice = (run(world(80, 2), real, *["ks"] * times) for times in (1, 2))
+    assert twice == once
 
 
 def test_columns_that_mean_something_else_are_refused():
