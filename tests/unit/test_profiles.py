@@ -282,6 +282,9 @@ def test_profiles_are_read_from_files(tmp_path):
         ({"base": "trial_design", "checks": {"linkage": {"criteria": []}}}, "the rule risk takes criteria"),
         ({"base": "trial_design", "checks": {"rules": {"limit": 1}}}, "the rule band takes no limit"),
         ({"title": "x"}, "checks: Field required"),
+        ({"base": "trial_design", "checks": ["marginals"]}, "checks: a mapping from names of checks"),
+        ({"base": "trial_design", "checks": {"marginals": 0.1}}, "checks.marginals: a mapping is needed"),
+        ({"base": "trial_design", "checks": {"copiez": None}}, "checks.copiez: there is no such check"),
     ],
 )
 def test_wrong_profiles_are_refused(source, complaint):
