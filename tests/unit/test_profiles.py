@@ -271,6 +271,12 @@ def test_profiles_are_read_from_files(tmp_path):
     assert (found.title, found.checks["linkage"].limit) == ("Ours", 0.05)
 
 
+def test_changes_of_a_changed_profile_are_all_said(tmp_path):
+    (tmp_path / "ours.yaml").write_text("base: trial_design\nchecks:\n  marginals: {limit: 0.2}\n")
+    found = load_profile({"base": str(tmp_path / "ours.yaml"), "checks": {"copies": None}})
+    assert found.overrides == ("marginals.limit: 0.2 instead of 0.05", "copies: taken out")
+
+
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [
