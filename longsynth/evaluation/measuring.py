@@ -201,8 +201,8 @@ def _row(metric: Metric, part: str, job: Job, n: int, drawn: Measured, halved: M
         ceiling_lo=lower,
         ceiling_hi=upper,
         ceiling_sd=spread,
-        z=(value - ceiling) / spread if spread > ROUNDING else None,
-        flagged=_is_worse(metric, value, lower, upper),
+        z=(value - ceiling) / spread if spread > _rounding(metric, real) else None,
+        flagged=_is_worse(metric, value, lower, upper, _rounding(metric, real)),
         n=n,
         n_splits=len(real),
         n_draws=len(values),
@@ -243,8 +243,13 @@ def _unit(metric: Metric, part: str, schema: Schema) -> str | None:
     return columns[name].unit if name in columns else None
 
 
-def _is_worse(metric: Metric, value: float, lower: float, upper: float) -> bool:
-    slack = ROUNDING * max(1.0, abs(lower), abs(upper))
+def _rounding(metric: Metric, real: Array) -> float:
+    """Return up to what size a difference may be a rounding error: relative to the values if they have a unit."""
+    size = float(np.abs(real).max())
+    return ROUNDING * (size if metric.unit in (COLUMN_UNIT, TIME_UNIT) else max(1.0, size))
+
+
+def _is_worse(metric: Metric, value: float, lower: float, upper: float, slack: float) -> bool:
     over, under = value > upper + slack, value < lower - slack
     return (over and metric.worse != "lower") or (under and metric.worse != "higher")
 
@@ -252,8 +257,9 @@ def _is_worse(metric: Metric, value: float, lower: float, upper: float) -> bool:
 def _p_value(metric: Metric, value: float, real: Array) -> float:
     """Return the probability that a fresh real sample is as far off on a worse side, were the ceiling normal."""
     spread = real.std(ddof=1)
-    if spread <= ROUNDING:
-        return 0.0 if _is_worse(metric, value, float(real.min()), float(real.max())) else 1.0
+    slack = _rounding(metric, real)
+    if spread <= slack:
+        return 0.0 if _is_worse(metric, value, float(real.min()), float(real.max()), slack) else 1.0
     distance = (value - real.mean()) / (spread * np.sqrt(1 + 1 / len(real)))
     above = float(student.sf(distance, len(real) - 1))
     return {"higher": above, "lower": 1 - above, "both": 2 * min(above, 1 - above)}[metric.worse]

@@ -270,6 +270,22 @@ def test_too_few_patients_are_not_assessed(n, little, real):
     assert "too few patients" in only(run(world(n, 2), real)).reason
 
 
+@pytest.mark.parametrize("unit", [COLUMN_UNIT, TIME_UNIT])
+def test_values_in_tiny_units_are_judged_as_in_others(unit, little, real):
+    older = world(80, 2)
+    older = Cohort(older.static.with_columns(pl.col("age") + 9), older.visits, schema=older.schema)
+
+    def found(size):
+        def shift(sample, reference, setting):
+            return {"static.age": size * mean_age(sample, reference, setting)[""]}
+
+        return only(run(older, real, metric(shift, unit=unit)))
+
+    usual, small = found(1.0), found(1e-15)
+    assert usual.flagged and small.flagged
+    assert small.z == pytest.approx(usual.z)
+
+
 def test_values_that_never_vary_have_no_z(little, real):
     same = metric(lambda sample, reference, setting: {"": 0.0})
     result = only(run(world(80, 2), real, same))
