@@ -53,9 +53,14 @@ class Measured:
         return list(dict.fromkeys(part for values in self.values for part in values))
 
     @property
+    def n_pairs(self) -> int:
+        """Number of pairs, with and without a value."""
+        return len(self.values) + len(self.reasons)
+
+    @property
     def reason(self) -> str:
         """Why a pair had no value."""
-        return self.reasons[0] if self.reasons else "it gives no finite value"
+        return self.reasons[0] if self.reasons else "these samples hold too little for it, or give no finite value"
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,8 @@ def _row(metric: Metric, part: str, job: Job, n: int, drawn: Measured, halved: M
     values, parted, real = drawn.of(part), halved.of(part), ceilings.of(part)
     enough = job.effort.n_splits // 2
     if not values.size:
-        return Row(_no_value(metric, part, job, f"no value of the synthetic cohort: {drawn.reason}", n))
+        reason = f"no value of the synthetic cohort beside real patients: {drawn.reason}"
+        return Row(_no_value(metric, part, job, reason, n))
     if len(real) < enough:
         reason = f"no ceiling: {len(real)} of {job.effort.n_splits} pairs of real samples give a value"
         return Row(_no_value(metric, part, job, reason, n))
@@ -185,6 +191,8 @@ def _row(metric: Metric, part: str, job: Job, n: int, drawn: Measured, halved: M
     notes = [] if n >= FEW_PATIENTS else [f"only {n} patients: the band is wide, and being inside it says little"]
     if len(real) < job.effort.n_splits:
         notes.append(f"{len(real)} of {job.effort.n_splits} pairs of real samples give a value")
+    if len(values) < drawn.n_pairs:
+        notes.append(f"{len(values)} of {drawn.n_pairs} samples of the synthetic cohort give a value")
     reach = None
     if len(parted) >= job.effort.n_halves // 2:
         reach = student.ppf(1 - TAIL, len(parted) - 1) * half_sample_sd(parted, n, metric.is_standardised)

@@ -255,6 +255,20 @@ def test_a_part_that_only_real_patients_have_is_not_passed_over(little, real):
     assert whole.value == 0 and part.value is None and "no value of the synthetic cohort" in part.reason
 
 
+def test_samples_of_the_synthetic_cohort_without_value_are_said(little, real):
+    whole = iter([True, False, False])
+
+    def once(sample, reference, setting):
+        if sample.origin == "synthetic" and sample.n_patients == 60 and not next(whole):
+            raise NotComputableError("too few")
+        return mean_age(sample, reference, setting)
+
+    made = world(80, 2)
+    made = Cohort(made.static, made.visits, schema=made.schema, origin="synthetic")
+    result = only(run(made, real, metric(once)))
+    assert result.n_draws == 1 and "1 of 3 samples of the synthetic cohort give a value" in result.note
+
+
 def test_no_interval_is_said(little, real):
     result = only(run(world(80, 2), real, metric(never_on_halves)))
     assert result.lo is None and "no interval" in result.note
