@@ -86,7 +86,19 @@ def awkward_pairs():
     pairs += [(cohort, plain) for cohort in cohorts.values() if cohort.schema == plain_schema()]
     pairs += [(plain, cohort) for cohort in cohorts.values() if cohort.schema == plain_schema()]
     empty = Cohort(plain.static, plain.visits.clear(), schema=plain.schema, origin="synthetic")
-    return [*pairs, (empty, plain)]
+    return [*pairs, (empty, plain), *lacking_pairs()]
+
+
+def lacking_pairs():
+    """Samples with channels and attributes of every kind that are never observed, or no visits, beside a whole one."""
+    made, real = world(60, 1), world(60, 2)
+    of = {"static": made.static, "visits": made.visits}
+    never = {
+        table: of[table].with_columns(pl.lit(None, of[table].schema[name]).alias(name) for name in columns)
+        for table, columns in (("static", made.schema.static), ("visits", made.schema.channels))
+    }
+    tables = [(made.static, never["visits"]), (never["static"], made.visits), (made.static, made.visits.clear())]
+    return [(Cohort(*pair, schema=made.schema, origin="synthetic"), real) for pair in tables]
 
 
 @each_metric
