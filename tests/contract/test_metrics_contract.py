@@ -110,6 +110,22 @@ def test_awkward_cohorts_give_finite_values_or_a_reason(name, awkward_pairs):
             assert all(math.isfinite(value) for value in found.values())
 
 
+OF_CHANNELS = (
+    "association_first_visit", "association_patient_mean", "association_within_patient",
+    "association_static_trajectory", "missing_on_values", "missing_again", "missing_together", "variogram",
+    "autocorrelation", "autocorrelation_within", "cross_lag", "change_correlation", "icc", "between_sd", "within_sd",
+    "wasserstein_iqr", "forecast_skill", "slope_mean",
+)  # fmt: skip
+LACKING = [(name, 0) for name in OF_CHANNELS]
+LACKING += [(name, 2) for name in (*OF_CHANNELS, "visiting_on_values", "visits_after_end")]
+
+
+@pytest.mark.parametrize(("name", "number"), LACKING)
+def test_a_sample_without_what_is_measured_is_not_assessed(name, number):
+    """Else it would seem as good as real patients where these hardly show what it lacks: their numbers are near 0."""
+    assert isinstance(compute(name, *lacking_pairs()[number]), str)
+
+
 @pytest.mark.parametrize("name", list(METRICS))
 def test_a_metric_says_how_to_read_it(name):
     metric = METRICS[name]
