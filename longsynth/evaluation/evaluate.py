@@ -148,7 +148,7 @@ def effort_of(metric: Metric) -> Effort:
     """Return what is spent on a metric of whole cohorts."""
     effort = COSTLY if metric.is_costly else CHEAP
     most = effort.n_patients if metric.most_patients is None else min(effort.n_patients, metric.most_patients)
-    return replace(effort, n_patients=most)
+    return replace(effort, n_patients=most, n_draws=metric.n_draws or effort.n_draws)
 
 
 def _chosen(metrics: Sequence[str | Metric] | None) -> list[Metric]:

@@ -193,6 +193,8 @@ def _row(metric: Metric, part: str, job: Job, n: int, drawn: Measured, halved: M
         notes.append(f"{len(real)} of {job.effort.n_splits} pairs of real samples give a value")
     if len(values) < drawn.n_pairs:
         notes.append(f"{len(values)} of {drawn.n_pairs} samples of the synthetic cohort give a value")
+    if metric.n_draws is not None and drawn.n_pairs < metric.n_draws:
+        notes.append(f"one sample of the synthetic cohort: give one of more than {n} patients for {metric.n_draws}")
     reach = None
     if len(parted) >= job.effort.n_halves // 2:
         reach = student.ppf(1 - TAIL, len(parted) - 1) * half_sample_sd(parted, n, metric.is_standardised)

@@ -196,6 +196,17 @@ def test_a_metric_may_take_fewer_patients_than_others(little, real):
     assert (first.n, second.n) == (30, 60)
 
 
+def test_a_metric_may_take_more_draws_than_others(little, real):
+    made = world(90, 2)
+    many, few = run(made, real, metric(n_draws=20), "visits_after_end").results
+    assert (many.n_draws, few.n_draws, many.note) == (20, 3, None)
+    little_less = made.select(made.static["patient_id"][:60].to_list())
+    one = only(
+        run(little_less, (real[0], real[1].select(real[1].static["patient_id"][:60].to_list())), metric(n_draws=20))
+    )
+    assert one.n_draws == 1 and "one sample of the synthetic cohort: give one of more than 60 patients" in one.note
+
+
 @pytest.mark.parametrize(
     ("limit", "said"),
     [({"most_visits": 3}, "records of more than 3 visits are thinned"), ({"most_pairs": 50}, "at most 50 pairs")],
