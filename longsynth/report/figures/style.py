@@ -41,6 +41,13 @@ STYLE: Any = {
 P = ParamSpec("P")
 
 
+class Picture(Figure):
+    """A figure that a notebook shows, also where pyplot was never imported."""
+
+    def _repr_png_(self) -> bytes:
+        return _bytes(self, "png")
+
+
 class Look(NamedTuple):
     """How the lines of one cohort or group are drawn."""
 
