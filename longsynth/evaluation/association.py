@@ -169,7 +169,7 @@ def correlation_ratios(levels: NDArray[np.float64], values: Matrix) -> NDArray[n
     known = ~np.isnan(levels)
     x, observed = _centred(values[known]), ~np.isnan(values[known])
     _, codes = np.unique(levels[known], return_inverse=True)
-    n_levels = int(codes.max(initial=-1)) + 1
+    n_levels = max(int(codes.max(initial=-1)) + 1, 1)
     counts = np.array([np.bincount(codes, column, n_levels) for column in observed.T]).reshape(-1, n_levels)
     sums = np.array([np.bincount(codes, column, n_levels) for column in x.T]).reshape(-1, n_levels)
     n, total = counts.sum(axis=1), sums.sum(axis=1)

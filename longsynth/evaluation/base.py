@@ -79,6 +79,9 @@ class Metric:
         It thins longer records to so many visits; a result says where that happened.
     most_pairs : int or None
         It uses so many pairs of consecutive visits a side, drawn at random; a result says where there were more.
+    n_draws : int or None
+        It is a mean over so many samples of a synthetic cohort that has more patients than are compared, and a result
+        says where there were fewer; None: as many as others of its kind.
     """
 
     name: str
@@ -95,6 +98,7 @@ class Metric:
     is_standardised: bool = False
     most_visits: int | None = None
     most_pairs: int | None = None
+    n_draws: int | None = None
 
 
 METRICS: Registry[Metric] = Registry("metric")
@@ -114,12 +118,13 @@ def metric(
     is_standardised: bool = False,
     most_visits: int | None = None,
     most_pairs: int | None = None,
+    n_draws: int | None = None,
 ) -> Callable[[MetricFunction], MetricFunction]:
     """Register the function below as the metric of its name; arguments as the attributes of `Metric`."""
 
     def register(function: MetricFunction) -> MetricFunction:
         name = function.__name__  # type: ignore[attr-defined]
-        sizes = (is_costly, by_stratum, most_patients, is_standardised, most_visits, most_pairs)
+        sizes = (is_costly, by_stratum, most_patients, is_standardised, most_visits, most_pairs, n_draws)
         METRICS.add(name, Metric(name, block, level, title, function, best, worse, unit, *sizes))
         return function
 

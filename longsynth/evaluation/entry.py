@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from longsynth.cohort.alike import check_disjoint, n_same_patients, n_shared_ids, under_schema
@@ -63,6 +63,16 @@ def prepare_sources(synthetic: Mapping[str, Cohort], train: Cohort, holdout: Coh
     numbers = [numbered(cohort) for cohort in real]
     pool = numbers[0] if holdout is None else pooled(*numbers)
     return Sources({name: numbered(cohort) for name, cohort in made.items()}, numbers[-1], pool, notes)
+
+
+def check_cohorts(given: Iterable[tuple[str, object]]) -> None:
+    """Raise `ConfigError` unless everything that is given, as pairs of name and value, is a cohort."""
+    for name, one in given:
+        if not isinstance(one, Cohort):
+            raise ConfigError(
+                f"{name or 'synthetic'}: a Cohort is needed, not a {type(one).__name__}; make one of tables with "
+                "`longsynth.read_cohort(visits, static=..., schema=...)`"
+            )
 
 
 def check_arm(train: Cohort, arm: str | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from longsynth import __version__
 from longsynth.cohort.cohort import Cohort
 from longsynth.evaluation import metrics as _registered  # noqa: F401  (importing it registers the metrics)
 from longsynth.evaluation.base import METRICS, Metric, Setting
-from longsynth.evaluation.entry import Sources, check_arm, prepare_sources
+from longsynth.evaluation.entry import Sources, check_arm, check_cohorts, prepare_sources
 from longsynth.evaluation.measuring import Advance, Job, Row, run
 from longsynth.evaluation.results import Evaluation, MetricResult, Provenance
 from longsynth.evaluation.splits import CHEAP, COSTLY, STRATUM, TAIL, Effort
@@ -75,7 +75,7 @@ def evaluate(
         If the cohorts do not fit together, the holdout shares patients with train, or the synthetic patients are the
         real ones.
     ConfigError
-        If a metric, arm or stratum does not exist.
+        If what is given is no cohort, or a metric, arm or stratum does not exist.
 
     Notes
     -----
@@ -114,10 +114,11 @@ def evaluate_all(
     synthetic : mapping of str to Cohort
         By name; everything else as in `evaluate`.
     """
+    check_cohorts([*synthetic.items(), ("train", train), *([] if holdout is None else [("holdout", holdout)])])
     check_arm(train, arm)
     if seed < 0:
         raise ConfigError(f"seed is {seed}; it must be at least 0")
-    chosen = [METRICS[one] if isinstance(one, str) else one for one in (METRICS if metrics is None else metrics)]
+    chosen = _chosen(metrics)
     names = strata_names(train.schema, strata)
     sources = prepare_sources(synthetic, train, holdout)
     jobs = [*_whole(sources, chosen), *_by_stratum(sources, chosen, names)]
@@ -147,7 +148,22 @@ def effort_of(metric: Metric) -> Effort:
     """Return what is spent on a metric of whole cohorts."""
     effort = COSTLY if metric.is_costly else CHEAP
     most = effort.n_patients if metric.most_patients is None else min(effort.n_patients, metric.most_patients)
-    return replace(effort, n_patients=most)
+    return replace(effort, n_patients=most, n_draws=metric.n_draws or effort.n_draws)
+
+
+def _chosen(metrics: Sequence[str | Metric] | None) -> list[Metric]:
+    """Return the metrics that were asked for, each once; raise `ConfigError` if there are none, or two of one name."""
+    asked: Iterable[str | Metric] = METRICS if metrics is None else metrics
+    if isinstance(metrics, str):
+        asked = [metrics]
+    found: dict[str, Metric] = {}
+    for one in asked:
+        metric = METRICS[one] if isinstance(one, str) else one
+        if found.setdefault(metric.name, metric) != metric:
+            raise ConfigError(f"metrics: two of them are called {metric.name!r}; give each a name of its own")
+    if not found:
+        raise ConfigError("metrics: none is named; name at least one, or leave the argument out for all")
+    return list(found.values())
 
 
 def _whole(sources: Sources, metrics: Sequence[Metric]) -> Iterator[Job]:

@@ -53,9 +53,14 @@ class Measured:
         return list(dict.fromkeys(part for values in self.values for part in values))
 
     @property
+    def n_pairs(self) -> int:
+        """Number of pairs, with and without a value."""
+        return len(self.values) + len(self.reasons)
+
+    @property
     def reason(self) -> str:
         """Why a pair had no value."""
-        return self.reasons[0] if self.reasons else "it gives no finite value"
+        return self.reasons[0] if self.reasons else "these samples hold too little for it, or give no finite value"
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,8 @@ def _row(metric: Metric, part: str, job: Job, n: int, drawn: Measured, halved: M
     values, parted, real = drawn.of(part), halved.of(part), ceilings.of(part)
     enough = job.effort.n_splits // 2
     if not values.size:
-        return Row(_no_value(metric, part, job, f"no value of the synthetic cohort: {drawn.reason}", n))
+        reason = f"no value of the synthetic cohort beside real patients: {drawn.reason}"
+        return Row(_no_value(metric, part, job, reason, n))
     if len(real) < enough:
         reason = f"no ceiling: {len(real)} of {job.effort.n_splits} pairs of real samples give a value"
         return Row(_no_value(metric, part, job, reason, n))
@@ -185,6 +191,10 @@ def _row(metric: Metric, part: str, job: Job, n: int, drawn: Measured, halved: M
     notes = [] if n >= FEW_PATIENTS else [f"only {n} patients: the band is wide, and being inside it says little"]
     if len(real) < job.effort.n_splits:
         notes.append(f"{len(real)} of {job.effort.n_splits} pairs of real samples give a value")
+    if len(values) < drawn.n_pairs:
+        notes.append(f"{len(values)} of {drawn.n_pairs} samples of the synthetic cohort give a value")
+    if metric.n_draws is not None and drawn.n_pairs < metric.n_draws:
+        notes.append(f"one sample of the synthetic cohort: give one of more than {n} patients for {metric.n_draws}")
     reach = None
     if len(parted) >= job.effort.n_halves // 2:
         reach = student.ppf(1 - TAIL, len(parted) - 1) * half_sample_sd(parted, n, metric.is_standardised)
@@ -201,8 +211,8 @@ def _row(metric: Metric, part: str, job: Job, n: int, drawn: Measured, halved: M
         ceiling_lo=lower,
         ceiling_hi=upper,
         ceiling_sd=spread,
-        z=(value - ceiling) / spread if spread > ROUNDING else None,
-        flagged=_is_worse(metric, value, lower, upper),
+        z=(value - ceiling) / spread if spread > _rounding(metric, real) else None,
+        flagged=_is_worse(metric, value, lower, upper, _rounding(metric, real)),
         n=n,
         n_splits=len(real),
         n_draws=len(values),
@@ -243,8 +253,13 @@ def _unit(metric: Metric, part: str, schema: Schema) -> str | None:
     return columns[name].unit if name in columns else None
 
 
-def _is_worse(metric: Metric, value: float, lower: float, upper: float) -> bool:
-    slack = ROUNDING * max(1.0, abs(lower), abs(upper))
+def _rounding(metric: Metric, real: Array) -> float:
+    """Return up to what size a difference may be a rounding error: relative to the values if they have a unit."""
+    size = float(np.abs(real).max())
+    return ROUNDING * (size if metric.unit in (COLUMN_UNIT, TIME_UNIT) else max(1.0, size))
+
+
+def _is_worse(metric: Metric, value: float, lower: float, upper: float, slack: float) -> bool:
     over, under = value > upper + slack, value < lower - slack
     return (over and metric.worse != "lower") or (under and metric.worse != "higher")
 
@@ -252,8 +267,9 @@ def _is_worse(metric: Metric, value: float, lower: float, upper: float) -> bool:
 def _p_value(metric: Metric, value: float, real: Array) -> float:
     """Return the probability that a fresh real sample is as far off on a worse side, were the ceiling normal."""
     spread = real.std(ddof=1)
-    if spread <= ROUNDING:
-        return 0.0 if _is_worse(metric, value, float(real.min()), float(real.max())) else 1.0
+    slack = _rounding(metric, real)
+    if spread <= slack:
+        return 0.0 if _is_worse(metric, value, float(real.min()), float(real.max()), slack) else 1.0
     distance = (value - real.mean()) / (spread * np.sqrt(1 + 1 / len(real)))
     above = float(student.sf(distance, len(real) - 1))
     return {"higher": above, "lower": 1 - above, "both": 2 * min(above, 1 - above)}[metric.worse]

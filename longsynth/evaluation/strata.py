@@ -41,6 +41,7 @@ def strata_names(schema: Schema, strata: Sequence[str] | None) -> tuple[str, ...
             for name, one in columns
             if one.kind in ("binary", "categorical") and len(one.levels or ()) <= MOST_LEVELS
         )
+    strata = [strata] if isinstance(strata, str) else strata
     unknown = [name for name in strata if name not in schema.static]
     if unknown:
         raise ConfigError(

@@ -145,7 +145,7 @@ def compare(
     CohortError
         As `longsynth.evaluate`.
     """
-    if not cohorts:
+    if not cohorts or not isinstance(cohorts, Mapping):
         raise ConfigError("there is no cohort to compare; give a mapping from names to cohorts")
     for what, given in (("privacy", privacy), ("budgets", budgets)):
         unknown = set(given or {}) - set(cohorts)

@@ -86,7 +86,19 @@ def awkward_pairs():
     pairs += [(cohort, plain) for cohort in cohorts.values() if cohort.schema == plain_schema()]
     pairs += [(plain, cohort) for cohort in cohorts.values() if cohort.schema == plain_schema()]
     empty = Cohort(plain.static, plain.visits.clear(), schema=plain.schema, origin="synthetic")
-    return [*pairs, (empty, plain)]
+    return [*pairs, (empty, plain), *lacking_pairs()]
+
+
+def lacking_pairs():
+    """Samples with channels and attributes of every kind that are never observed, or no visits, beside a whole one."""
+    made, real = world(60, 1), world(60, 2)
+    of = {"static": made.static, "visits": made.visits}
+    never = {
+        table: of[table].with_columns(pl.lit(None, of[table].schema[name]).alias(name) for name in columns)
+        for table, columns in (("static", made.schema.static), ("visits", made.schema.channels))
+    }
+    tables = [(made.static, never["visits"]), (never["static"], made.visits), (made.static, made.visits.clear())]
+    return [(Cohort(*pair, schema=made.schema, origin="synthetic"), real) for pair in tables]
 
 
 @each_metric
@@ -96,6 +108,22 @@ def test_awkward_cohorts_give_finite_values_or_a_reason(name, awkward_pairs):
         assert found, "no value and no reason"
         if not isinstance(found, str):
             assert all(math.isfinite(value) for value in found.values())
+
+
+OF_CHANNELS = (
+    "association_first_visit", "association_patient_mean", "association_within_patient",
+    "association_static_trajectory", "missing_on_values", "missing_again", "missing_together", "variogram",
+    "autocorrelation", "autocorrelation_within", "cross_lag", "change_correlation", "icc", "between_sd", "within_sd",
+    "wasserstein_iqr", "forecast_skill", "slope_mean",
+)  # fmt: skip
+LACKING = [(name, 0) for name in OF_CHANNELS]
+LACKING += [(name, 2) for name in (*OF_CHANNELS, "visiting_on_values", "visits_after_end")]
+
+
+@pytest.mark.parametrize(("name", "number"), LACKING)
+def test_a_sample_without_what_is_measured_is_not_assessed(name, number):
+    """Else it would seem as good as real patients where these hardly show what it lacks: their numbers are near 0."""
+    assert isinstance(compute(name, *lacking_pairs()[number]), str)
 
 
 @pytest.mark.parametrize("name", list(METRICS))

@@ -175,3 +175,8 @@ def test_combined_estimates_cover_the_truth_and_single_ones_do_not():
 def test_what_cannot_be_combined_is_refused(estimates, n):
     with pytest.raises(ConfigError):
         combine_synthetic(np.array(estimates), np.ones(1), 10, n)
+
+
+@pytest.mark.parametrize("name", ["treatment_decision", "treatment_log_hazard_ratio", "treatment_rmst"])
+def test_the_effect_of_treatment_is_looked_for_in_many_draws(name):
+    assert METRICS[name].n_draws >= 20

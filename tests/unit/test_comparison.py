@@ -92,6 +92,7 @@ def test_the_notebook_shows_verdict_and_table(comparison):
     ("changes", "complaint"),
     [
         ({"cohorts": {}}, "no cohort to compare"),
+        ({"cohorts": ["good"]}, "give a mapping from names to cohorts"),
         ({"privacy": {"other": Assessment()}}, "privacy names other"),
         ({"budgets": {"other": (1.0, 1e-5)}}, "budgets names other"),
         ({"use_case": "nothing"}, "profiles are"),

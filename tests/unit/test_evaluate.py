@@ -115,7 +115,7 @@ def test_the_spread_over_halves_of_a_standardised_statistic_is_that_of_the_stati
 
 
 def test_the_interval_of_a_standardised_metric_is_wider(little, real):
-    plain, standardised = run(world(80, 2), real, metric(), metric(is_standardised=True)).results
+    plain, standardised = (only(run(world(80, 2), real, metric(is_standardised=one))) for one in (False, True))
     assert standardised.hi - standardised.lo == pytest.approx(np.sqrt(2) * (plain.hi - plain.lo))
 
 
@@ -192,8 +192,19 @@ def relabelled_apart(cohort):
 
 
 def test_a_metric_may_take_fewer_patients_than_others(little, real):
-    first, second = run(world(80, 2), real, metric(most_patients=30), metric()).results
+    first, second = run(world(80, 2), real, metric(most_patients=30), "visits_after_end").results
     assert (first.n, second.n) == (30, 60)
+
+
+def test_a_metric_may_take_more_draws_than_others(little, real):
+    made = world(90, 2)
+    many, few = run(made, real, metric(n_draws=20), "visits_after_end").results
+    assert (many.n_draws, few.n_draws, many.note) == (20, 3, None)
+    little_less = made.select(made.static["patient_id"][:60].to_list())
+    one = only(
+        run(little_less, (real[0], real[1].select(real[1].static["patient_id"][:60].to_list())), metric(n_draws=20))
+    )
+    assert one.n_draws == 1 and "one sample of the synthetic cohort: give one of more than 60 patients" in one.note
 
 
 @pytest.mark.parametrize(
@@ -255,6 +266,20 @@ def test_a_part_that_only_real_patients_have_is_not_passed_over(little, real):
     assert whole.value == 0 and part.value is None and "no value of the synthetic cohort" in part.reason
 
 
+def test_samples_of_the_synthetic_cohort_without_value_are_said(little, real):
+    whole = iter([True, False, False])
+
+    def once(sample, reference, setting):
+        if sample.origin == "synthetic" and sample.n_patients == 60 and not next(whole):
+            raise NotComputableError("too few")
+        return mean_age(sample, reference, setting)
+
+    made = world(80, 2)
+    made = Cohort(made.static, made.visits, schema=made.schema, origin="synthetic")
+    result = only(run(made, real, metric(once)))
+    assert result.n_draws == 1 and "1 of 3 samples of the synthetic cohort give a value" in result.note
+
+
 def test_no_interval_is_said(little, real):
     result = only(run(world(80, 2), real, metric(never_on_halves)))
     assert result.lo is None and "no interval" in result.note
@@ -268,6 +293,22 @@ def test_other_errors_are_not_swallowed(little, real):
 @pytest.mark.parametrize("n", [1, FEWEST_PATIENTS - 1])
 def test_too_few_patients_are_not_assessed(n, little, real):
     assert "too few patients" in only(run(world(n, 2), real)).reason
+
+
+@pytest.mark.parametrize("unit", [COLUMN_UNIT, TIME_UNIT])
+def test_values_in_tiny_units_are_judged_as_in_others(unit, little, real):
+    older = world(80, 2)
+    older = Cohort(older.static.with_columns(pl.col("age") + 9), older.visits, schema=older.schema)
+
+    def found(size):
+        def shift(sample, reference, setting):
+            return {"static.age": size * mean_age(sample, reference, setting)[""]}
+
+        return only(run(older, real, metric(shift, unit=unit)))
+
+    usual, small = found(1.0), found(1e-15)
+    assert usual.flagged and small.flagged
+    assert small.z == pytest.approx(usual.z)
 
 
 def test_values_that_never_vary_have_no_z(little, real):
@@ -349,14 +390,30 @@ def test_no_visits_at_all_is_said(little, real):
     ("options", "complaint"),
     [
         ({"metrics": ["nothing"]}, "no metric called 'nothing'"),
+        ({"metrics": "nothing"}, "no metric called 'nothing'"),
+        ({"metrics": []}, "metrics: none is named"),
+        ({"metrics": [metric(), metric(worse="higher")]}, "two of them are called 'mean_age'"),
         ({"arm": "age"}, "arm: 'age' is no binary"),
         ({"strata": ["nothing"]}, "strata: nothing is no static attribute"),
+        ({"strata": "nothing"}, "strata: nothing is no static attribute"),
         ({"seed": -1}, "seed is -1"),
     ],
 )
 def test_wrong_arguments_are_refused(options, complaint, real):
     with pytest.raises(ConfigError, match=complaint):
         ls.evaluate(world(80, 2), train=real[0], holdout=real[1], **options)
+
+
+@pytest.mark.parametrize("given", ["synthetic", "train", "holdout"])
+def test_what_is_no_cohort_is_refused(given, real):
+    cohorts = {"synthetic": world(80, 2), "train": real[0], "holdout": real[1]} | {given: real[0].static}
+    with pytest.raises(ConfigError, match=f"{given}: a Cohort is needed, not a DataFrame"):
+        ls.evaluate(cohorts.pop("synthetic"), **cohorts)
+
+
+def test_a_metric_named_twice_is_computed_once(little, real):
+    once, twice = (run(world(80, 2), real, *["ks"] * times) for times in (1, 2))
+    assert twice == once
 
 
 def test_columns_that_mean_something_else_are_refused():

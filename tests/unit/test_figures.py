@@ -1,5 +1,7 @@
 """Pictures show the numbers they claim to show, for every cohort there may be."""
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
@@ -18,6 +20,7 @@ from longsynth.report.figures import (
     draw_visits,
     image,
     save_figure,
+    style,
 )
 from longsynth.schema.types import Channel, Schema, StaticColumn, VisitTime
 
@@ -172,6 +175,16 @@ def test_a_name_is_text_and_never_a_formula_or_markup():
     kind, content = image(draw_trajectories({"a $ and $": cohort}, by="$arm$"))
     assert kind == "image/svg+xml"
     assert b"<script" not in content
+
+
+def test_a_notebook_shows_a_picture_whatever_was_imported(pbc):
+    assert draw_survival({"pbc": pbc})._repr_png_().startswith(b"\x89PNG")
+
+
+def test_every_picture_is_one_that_a_notebook_shows():
+    """None of them is made as a mere figure, which a notebook without pyplot shows as text."""
+    folder = Path(style.__file__).parent
+    assert not [path.name for path in folder.glob("*.py") if "= Figure(" in path.read_text()]
 
 
 def test_a_picture_of_very_many_points_is_sent_as_png(monkeypatch, pbc):

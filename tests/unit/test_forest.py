@@ -6,7 +6,7 @@ from made_results import NO_VALUE, made_assessment, made_evaluation, made_proven
 
 from longsynth.evaluation.results import Evaluation
 from longsynth.exceptions import ConfigError
-from longsynth.report.figures import draw_forest, draw_quality_privacy
+from longsynth.report.figures import draw_forest, draw_quality_privacy, image
 
 
 def forest(*results, **options):
@@ -85,3 +85,10 @@ def test_the_plane_shows_the_metric_and_the_largest_risk_of_all_patients():
     assert [text.get_text().split("\n")[0] for text in axes.texts] == ["a", "b"]
     with pytest.raises(ConfigError, match="nothing to draw"):
         draw_quality_privacy(evaluations, {})
+
+
+def test_a_plot_of_very_many_metrics_stays_small():
+    results = [made_result(f"metric_{number}", title="A title of several words " * 3) for number in range(40)]
+    cohorts = {f"cohort {number}": Evaluation(tuple(results), made_provenance()) for number in range(4)}
+    kind, content = image(draw_forest(cohorts))
+    assert kind == "image/png" and len(content) < 200_000

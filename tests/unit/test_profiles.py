@@ -271,6 +271,12 @@ def test_profiles_are_read_from_files(tmp_path):
     assert (found.title, found.checks["linkage"].limit) == ("Ours", 0.05)
 
 
+def test_changes_of_a_changed_profile_are_all_said(tmp_path):
+    (tmp_path / "ours.yaml").write_text("base: trial_design\nchecks:\n  marginals: {limit: 0.2}\n")
+    found = load_profile({"base": str(tmp_path / "ours.yaml"), "checks": {"copies": None}})
+    assert found.overrides == ("marginals.limit: 0.2 instead of 0.05", "copies: taken out")
+
+
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [
@@ -282,6 +288,9 @@ def test_profiles_are_read_from_files(tmp_path):
         ({"base": "trial_design", "checks": {"linkage": {"criteria": []}}}, "the rule risk takes criteria"),
         ({"base": "trial_design", "checks": {"rules": {"limit": 1}}}, "the rule band takes no limit"),
         ({"title": "x"}, "checks: Field required"),
+        ({"base": "trial_design", "checks": ["marginals"]}, "checks: a mapping from names of checks"),
+        ({"base": "trial_design", "checks": {"marginals": 0.1}}, "checks.marginals: a mapping is needed"),
+        ({"base": "trial_design", "checks": {"copiez": None}}, "checks.copiez: there is no such check"),
     ],
 )
 def test_wrong_profiles_are_refused(source, complaint):

@@ -41,7 +41,7 @@ def association_first_visit(sample: Cohort, reference: Cohort, _setting: Setting
     Raises
     ------
     NotComputableError
-        If no two channels vary and are observed together in 20 first visits of the reference.
+        If no two channels vary and are observed together in 20 first visits of the reference, or of the sample.
 
     References
     ----------
@@ -71,7 +71,7 @@ def association_patient_mean(sample: Cohort, reference: Cohort, _setting: Settin
     Raises
     ------
     NotComputableError
-        If no two channels vary and are both observed in 20 patients of the reference.
+        If no two channels vary and are both observed in 20 patients of the reference, or of the sample.
 
     References
     ----------
@@ -102,7 +102,8 @@ def association_within_patient(sample: Cohort, reference: Cohort, _setting: Sett
     Raises
     ------
     NotComputableError
-        If no two channels vary within patients and are observed together in 20 visits of the reference.
+        If no two channels vary within patients and are observed together in 20 visits of the reference, or of the
+        sample.
 
     References
     ----------
@@ -132,7 +133,7 @@ def association_static(sample: Cohort, reference: Cohort, _setting: Setting) -> 
     Raises
     ------
     NotComputableError
-        If no two static attributes vary and are both observed in 20 patients of the reference.
+        If no two static attributes vary and are both observed in 20 patients of the reference, or of the sample.
 
     References
     ----------
@@ -171,7 +172,7 @@ def association_static_trajectory(sample: Cohort, reference: Cohort, _setting: S
     Raises
     ------
     NotComputableError
-        If no such pair varies and is observed in 20 patients of the reference.
+        If no such pair varies and is observed in 20 patients of the reference, or of the sample.
 
     References
     ----------
@@ -197,6 +198,8 @@ def _errors(made: Matrix, real: Matrix, rows: list[str], columns: list[str]) -> 
     places = np.argwhere(~np.isnan(real))
     if not len(places):
         raise NotComputableError("it needs two columns that vary and are observed together in 20 rows of real patients")
+    if np.isnan(made[tuple(places.T)]).all():
+        raise NotComputableError("no two columns that go with each other in real patients vary together in the sample")
     errors = np.abs(np.nan_to_num(made) - real)[tuple(places.T)]
     by_column: dict[str, list[float]] = {}
     for (i, j), error in zip(places, errors, strict=True):

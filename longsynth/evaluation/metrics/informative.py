@@ -53,7 +53,8 @@ def missing_on_values(sample: Cohort, reference: Cohort, _setting: Setting) -> d
     Raises
     ------
     NotComputableError
-        If there is no such channel, or the reference has fewer than 20 visits after a patient's first.
+        If there is no such channel, one of the cohorts has fewer than 20 visits after a patient's first, or none of
+        these channels is ever observed in the sample.
 
     Notes
     -----
@@ -68,6 +69,7 @@ def missing_on_values(sample: Cohort, reference: Cohort, _setting: Setting) -> d
     """
     made, real = _all_channels(sample, reference)
     chosen = _sometimes_missing(real)
+    _require_observed(made, chosen)
     coefficients = [_missing_coefficients(arrays, reference) for arrays in (made, real)]
     errors = np.sqrt(((coefficients[0] - coefficients[1]) ** 2).mean(axis=0))
     parts = {f"visits.{name}": float(errors[c]) for c, name in enumerate(real.names) if chosen[c]}
@@ -105,6 +107,7 @@ def missing_again(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[
     """
     made, real = _all_channels(sample, reference)
     chosen = _sometimes_missing(real)
+    _require_observed(made, chosen)
     phi = []
     for arrays in (made, real):
         seen = (~np.isnan(arrays.values)).astype(np.float64)
@@ -138,7 +141,7 @@ def visiting_on_values(sample: Cohort, reference: Cohort, _setting: Setting) -> 
     Raises
     ------
     NotComputableError
-        If there is no such channel, or the reference has fewer than 20 gaps.
+        If there is no such channel, or one of the cohorts has fewer than 20 gaps.
 
     Notes
     -----
@@ -152,8 +155,9 @@ def visiting_on_values(sample: Cohort, reference: Cohort, _setting: Setting) -> 
     """
     names = ordered_channels(reference.schema)
     made, real = paired_arrays(sample, reference, names)
-    if (real.patient[1:] == real.patient[:-1]).sum() < FEWEST_PAIRS:
-        raise NotComputableError(f"it needs {FEWEST_PAIRS} gaps between visits in the reference")
+    for arrays, whose in ((real, "reference"), (made, "sample")):
+        if (arrays.patient[1:] == arrays.patient[:-1]).sum() < FEWEST_PAIRS:
+            raise NotComputableError(f"it needs {FEWEST_PAIRS} gaps between visits in the {whose}")
     errors = np.abs(_visiting_coefficients(made) - _visiting_coefficients(real))
     parts = {f"visits.{name}": float(error) for name, error in zip(real.names, errors, strict=False)}
     return {WHOLE: float(np.sqrt((errors**2).mean())), **parts, "time": float(errors[-1])}
@@ -166,11 +170,24 @@ def _all_channels(sample: Cohort, reference: Cohort) -> tuple[VisitArrays, Visit
 
 def _sometimes_missing(arrays: VisitArrays) -> NDArray[np.bool_]:
     """Return which channels are sometimes missing after the first visit."""
+    share = _shares_observed(arrays, "reference")
+    return (share >= RAREST) & (share <= 1 - RAREST)
+
+
+def _require_observed(made: VisitArrays, chosen: NDArray[np.bool_]) -> None:
+    """Raise `NotComputableError` if none of the chosen channels is ever observed in the sample."""
+    if chosen.any() and not _shares_observed(made, "sample")[chosen].any():
+        raise NotComputableError(
+            "channels that are sometimes missing in real patients are never observed in the sample"
+        )
+
+
+def _shares_observed(arrays: VisitArrays, cohort: str) -> Array:
+    """Return the shares of visits after a patient's first at which channels are observed, shape (C,)."""
     later = arrays.patient[1:] == arrays.patient[:-1]
     if later.sum() < FEWEST_PAIRS:
-        raise NotComputableError(f"it needs {FEWEST_PAIRS} visits after a patient's first in the reference")
-    share = (~np.isnan(arrays.values[1:][later])).mean(axis=0)
-    return (share >= RAREST) & (share <= 1 - RAREST)
+        raise NotComputableError(f"it needs {FEWEST_PAIRS} visits after a patient's first in the {cohort}")
+    return np.asarray((~np.isnan(arrays.values[1:][later])).mean(axis=0))
 
 
 def _missing_coefficients(arrays: VisitArrays, reference: Cohort) -> Array:

@@ -11,8 +11,10 @@ from longsynth.cohort.cohort import Cohort
 from longsynth.evaluation.base import COLUMN_UNIT, WHOLE, Setting, metric
 from longsynth.evaluation.columns import level_columns, number_columns, patient_weights, with_whole
 from longsynth.evaluation.marginal import Values, Weights, by_column, kolmogorov_smirnov, total_variation
+from longsynth.exceptions import NotComputableError
 
 CHANNEL = "visits."
+FEWEST_VALUES = 20
 
 
 @metric(block="marginal", level="visit", title="Distributions of numeric columns, visits alike", by_stratum=True)
@@ -202,13 +204,17 @@ def wasserstein_iqr(sample: Cohort, reference: Cohort, _setting: Setting) -> dic
     Raises
     ------
     NotComputableError
-        If no numeric column varies in the reference and has a value in the sample.
+        If no numeric column varies in the reference and has a value in the sample, or the sample has no value of a
+        column with 20 values in the reference.
 
     References
     ----------
     Ramdas, Garcia Trillos and Cuturi (2017), On Wasserstein two-sample testing, doi:10.3390/e19020047.
     """
     shifts, real = _shifts(sample, reference), number_columns(reference)
+    lacking = [name for name, values in real.items() if values.size >= FEWEST_VALUES and name not in shifts]
+    if lacking:
+        raise NotComputableError(f"the sample has no value of {len(lacking)} of {len(real)} numeric columns")
     scales = {name: _scale(real[name]) for name in shifts}
     relative = {name: shift / scales[name] for name, shift in shifts.items() if scales[name] > 0}
     return {WHOLE: with_whole(relative, "numeric column that varies")[WHOLE]}

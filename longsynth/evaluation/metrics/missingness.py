@@ -66,7 +66,8 @@ def missing_together(sample: Cohort, reference: Cohort, _setting: Setting) -> di
     Raises
     ------
     NotComputableError
-        If no two columns of a table are sometimes missing in the reference.
+        If no two columns of a table are sometimes missing in the reference, or none of these is ever observed in the
+        sample.
 
     References
     ----------
@@ -74,15 +75,21 @@ def missing_together(sample: Cohort, reference: Cohort, _setting: Setting) -> di
     """
     errors: dict[str, list[float]] = {}
     pairs: list[float] = []
+    made_shares, any_seen = missing_shares(sample), False
     for table in ("static", "visits"):
         made, real = _phi(sample, table), _phi(reference, table)
         names = list(sample.schema.static if table == "static" else sample.schema.channels)
         for a, b in zip(*np.nonzero(np.triu(~np.isnan(real), 1)), strict=True):
             pairs.append(float(abs(np.nan_to_num(made[a, b]) - real[a, b])))
             for column in (a, b):
+                any_seen |= made_shares[f"{table}.{names[column]}"] < 1
                 errors.setdefault(f"{table}.{names[column]}", []).append(pairs[-1])
     if not pairs:
         raise NotComputableError("it needs two columns of one table that are sometimes missing in the real cohort")
+    if not any_seen:
+        raise NotComputableError(
+            "no column that is sometimes missing in the real cohort is ever observed in the sample"
+        )
     return {WHOLE: float(np.mean(pairs))} | {name: float(np.mean(found)) for name, found in errors.items()}
 
 

@@ -57,7 +57,7 @@ def variogram(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str,
     Raises
     ------
     NotComputableError
-        If the schema has no such channel, or the reference fewer than 20 pairs of values of each.
+        If the schema has no such channel, the reference fewer than 20 pairs of values of each, or the sample no pair.
 
     Notes
     -----
@@ -70,6 +70,8 @@ def variogram(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str,
     ISBN 978-0-19-852484-7. Cressie and Hawkins (1980), Robust estimation of the variogram, doi:10.1007/BF01035243.
     """
     made, real = _both(sample, reference)
+    if not any(len(_pairs(made, name)[0]) for name in made.names):
+        raise NotComputableError("no patient of the sample has two values of a channel")
     parts = {}
     for name in real.names:
         distances, squares = _pairs(real, name)
@@ -106,7 +108,7 @@ def autocorrelation(sample: Cohort, reference: Cohort, _setting: Setting) -> dic
     Raises
     ------
     NotComputableError
-        If the schema has no such channel, or the reference fewer than 20 pairs of values of each.
+        If the schema has no such channel, or one of the cohorts fewer than 20 pairs of values of each.
     """
     made, real = _both(sample, reference)
     found = [_autocorrelations(arrays.values, arrays.patient) for arrays in (made, real)]
@@ -176,7 +178,8 @@ def cross_lag(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str,
     Raises
     ------
     NotComputableError
-        If the schema has fewer than two channels that are not categorical, or the reference fewer than 20 pairs.
+        If the schema has fewer than two channels that are not categorical, or one of the cohorts fewer than 20
+        pairs.
     """
     require(ordered_channels(reference.schema), at_least=2)
     made, real = _both(sample, reference)
@@ -240,7 +243,8 @@ def change_correlation(sample: Cohort, reference: Cohort, _setting: Setting) -> 
     Raises
     ------
     NotComputableError
-        If the schema has fewer than two channels that are not categorical, or the reference fewer than 20 changes.
+        If the schema has fewer than two channels that are not categorical, or one of the cohorts fewer than 20
+        changes.
     """
     require(ordered_channels(reference.schema), at_least=2)
     made, real = _scaled(sample, reference)
@@ -332,4 +336,6 @@ def _errors(made: Array, real: Array) -> Array:
     """Return absolute errors; NaN where there is no real value. A correlation that the sample lacks counts as 0."""
     if np.isnan(real).all():
         raise NotComputableError(f"nothing varies over {FEWEST_PAIRS} pairs of visits of the reference")
+    if np.isnan(made[~np.isnan(real)]).all():
+        raise NotComputableError(f"nothing varies over {FEWEST_PAIRS} pairs of visits of the sample")
     return np.abs(np.nan_to_num(made) - real)

@@ -15,10 +15,17 @@ from longsynth.seeding import stream
 
 Z_95 = 1.959963984540054
 N_PERMUTATIONS = 2000
+N_DRAWS = 20
 Arm = tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 
-@metric(block="trial", level="cohort", title="Difference of the treatment's log hazard ratio", worse="both")
+@metric(
+    block="trial",
+    level="cohort",
+    title="Difference of the treatment's log hazard ratio",
+    worse="both",
+    n_draws=N_DRAWS,
+)
 def treatment_log_hazard_ratio(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
     """Difference of the treatment's log hazard ratio: ``beta_S - beta_R``, second arm against first.
 
@@ -62,6 +69,7 @@ def treatment_log_hazard_ratio(sample: Cohort, reference: Cohort, setting: Setti
     title="Difference of the treatment's effect on the restricted mean survival time",
     worse="both",
     unit=TIME_UNIT,
+    n_draws=N_DRAWS,
 )
 def treatment_rmst(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
     """Difference of the treatment's effect on the restricted mean: ``(RMST_2 - RMST_1)_S - (RMST_2 - RMST_1)_R``.
@@ -109,6 +117,7 @@ def treatment_rmst(sample: Cohort, reference: Cohort, setting: Setting) -> dict[
     title="Whether a trial of this size would come to the same decision",
     best=1.0,
     worse="lower",
+    n_draws=N_DRAWS,
 )
 def treatment_decision(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
     """Agreement of two trials: 1 if they agree, 0 if not; a rate once averaged over many pairs of samples.
@@ -117,7 +126,8 @@ def treatment_decision(sample: Cohort, reference: Cohort, setting: Setting) -> d
     the same direction, or neither is significant.
 
     Sees: arms swapped, an effect that is gone, if the treatment has an effect that trials of this size find.
-    Does not see: anything where two real trials do not agree either. One pair of samples is an anecdote.
+    Does not see: anything where two real trials do not agree either. One pair of samples is an anecdote, so that the
+    judge takes 20 samples of a synthetic cohort with more patients than are compared.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ from longsynth.evaluation.base import Setting, metric
 from longsynth.evaluation.columns import ordered_channels, require, with_whole
 from longsynth.evaluation.forecasting import CLIPPED_SHARE
 from longsynth.evaluation.visit_arrays import Array, VisitArrays, paired_arrays, patient_means
+from longsynth.exceptions import NotComputableError
 
 LEAST_SHARE = 0.01
 FEWEST_REPEATED = 5
@@ -39,7 +40,8 @@ def icc(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float
     Raises
     ------
     NotComputableError
-        If the schema has no such channel, or none varies over 5 patients of the reference with two values.
+        If the schema has no such channel, or none varies over 5 patients of the reference with two values, or the
+        sample has no 5 such patients.
 
     References
     ----------
@@ -163,6 +165,8 @@ def _components(sample: Cohort, reference: Cohort) -> dict[str, tuple[Array, Arr
     low, high = np.where(low < high, low, -np.inf), np.where(low < high, high, np.inf)
     made, real = (variance_components(replace(one, values=one.values.clip(low, high))) for one in arrays)
     known = ~np.isnan(real).any(axis=1) & (real.sum(axis=1) > 0)
+    if known.any() and np.isnan(made[known]).all():
+        raise NotComputableError(f"no channel has repeated values in {FEWEST_REPEATED} patients of the sample")
     return {name: (np.nan_to_num(made[c]), real[c]) for c, name in enumerate(arrays[1].names) if known[c]}
 
 

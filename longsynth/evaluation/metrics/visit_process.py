@@ -221,9 +221,12 @@ def visits_after_end(sample: Cohort, _reference: Cohort, _setting: Setting) -> d
     Raises
     ------
     NotComputableError
-        If the schema has no visit time or no terminal event.
+        If the schema has no visit time or no terminal event, or the sample no visits.
     """
-    return {WHOLE: count_rows_after_end(sample) / max(sample.n_visits, 1)}
+    n_after = count_rows_after_end(sample)
+    if not sample.n_visits:
+        raise NotComputableError("it needs visits, and the sample has none")
+    return {WHOLE: n_after / sample.n_visits}
 
 
 def _visit_table(cohort: Cohort) -> pl.DataFrame:

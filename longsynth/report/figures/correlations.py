@@ -16,7 +16,7 @@ from longsynth.cohort.trajectory import numeric_visits
 from longsynth.evaluation.association import spearman
 from longsynth.evaluation.columns import ordered_channels
 from longsynth.exceptions import ConfigError
-from longsynth.report.figures.style import GREY, styled
+from longsynth.report.figures.style import GREY, Picture, styled
 
 MOST_CHANNELS = 12
 LEAST_WRITTEN = 0.05
@@ -130,7 +130,7 @@ def _without_diagonal(matrix: Matrix) -> Matrix:
 def _draw(real: Cohort, synthetic: Cohort, names: list[str], rows: dict[str, Callable[[Cohort], Matrix]]) -> Figure:
     side = max(1.2, 0.21 * len(names))
     longest = 0.07 * max(map(len, names))
-    figure = Figure(figsize=(1.6 + longest + 3 * side, 0.6 + longest + len(rows) * side), layout="constrained")
+    figure = Picture(figsize=(1.6 + longest + 3 * side, 0.6 + longest + len(rows) * side), layout="constrained")
     axes = figure.subplots(len(rows), 3, squeeze=False, sharex=True, sharey=True)
     for row, (title, correlate) in enumerate(rows.items()):
         matrices = correlate(real), correlate(synthetic)

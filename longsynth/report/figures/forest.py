@@ -16,7 +16,7 @@ from matplotlib.ticker import NullLocator
 
 from longsynth.evaluation.results import Evaluation, MetricResult, headline
 from longsynth.exceptions import ConfigError
-from longsynth.report.figures.style import BAND, GREY, look, styled
+from longsynth.report.figures.style import BAND, GREY, Picture, look, styled
 
 LINEAR_UP_TO = 4.0
 LABEL_WIDTH = 38
@@ -75,7 +75,7 @@ def draw_forest(
     height = 0.26 + 0.13 * (len(places) - 1)
     lines = [textwrap.wrap(row.label, LABEL_WIDTH) for row in rows]
     heights = np.array([max(height, 0.16 * len(text)) + 0.08 for text in lines])
-    figure = Figure(figsize=(7.2, 1.25 + heights.sum()), layout="constrained")
+    figure = Picture(figsize=(7.2, 1.25 + heights.sum()), layout="constrained")
     axes = figure.subplots()
     centres = np.cumsum(heights) - heights / 2
     for row, centre in zip(rows, centres, strict=True):

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from longsynth.evaluation.results import Evaluation, MetricResult
 from longsynth.exceptions import ConfigError
-from longsynth.report.figures.style import BAND, look, styled
+from longsynth.report.figures.style import BAND, Picture, look, styled
 
 DETECTION = "detect_patient"
 
@@ -66,7 +66,7 @@ def draw_quality_privacy(
             points[name] = quality, _Point(quality.value, quality.lo, quality.hi, name), risk
     if not points:
         raise ConfigError(f"there is nothing to draw: no cohort has both {metric} and an assessed attack.")
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    figure = Picture(figsize=(6.4, 4.4), layout="constrained")
     axes = figure.subplots()
     for place, (result, across, up) in enumerate(points.values()):
         line = look(place)

@@ -25,6 +25,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 GREY = "#595959"
 BAND = "#D9D9D9"
 MOST_SVG_PARTS = 3_000
+MOST_SVG_BYTES = 80_000
 PNG_DPI = 140
 PNG_COLOURS = 96
 STYLE: Any = {
@@ -38,6 +39,13 @@ STYLE: Any = {
 }
 
 P = ParamSpec("P")
+
+
+class Picture(Figure):
+    """A figure that a notebook shows, also where pyplot was never imported."""
+
+    def _repr_png_(self) -> bytes:
+        return _bytes(self, "png")
 
 
 class Look(NamedTuple):
@@ -78,12 +86,15 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
 
 
 def image(figure: Figure) -> tuple[str, bytes]:
-    """Return a figure as media type and bytes: SVG, or PNG if it has so many parts that SVG would be large."""
-    if _n_parts(figure) <= MOST_SVG_PARTS:
-        return "image/svg+xml", _bytes(figure, "svg")
+    """Return a figure as media type and bytes: SVG, or PNG if it has so many parts that SVG is large."""
+    vector = _bytes(figure, "svg") if _n_parts(figure) <= MOST_SVG_PARTS else None
+    if vector is not None and len(vector) <= MOST_SVG_BYTES:
+        return "image/svg+xml", vector
     with Image.open(BytesIO(_bytes(figure, "png", dpi=PNG_DPI))) as full:
         buffer = BytesIO()
         full.convert("RGB").quantize(PNG_COLOURS).save(buffer, "png", optimize=True)
+    if vector is not None and len(vector) <= buffer.tell():
+        return "image/svg+xml", vector
     return "image/png", buffer.getvalue()
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from longsynth.cohort.cohort import Cohort
 from longsynth.evaluation.survival import kaplan_meier
 from longsynth.exceptions import ConfigError
-from longsynth.report.figures.style import check_groups, groups, legend_above, look, styled
+from longsynth.report.figures.style import Picture, check_groups, groups, legend_above, look, styled
 from longsynth.schema.types import Schema
 
 FIRST_ROW, ROW_HEIGHT = -38, 10  # of the numbers at risk, in points below the panel
@@ -55,7 +55,7 @@ def draw_survival(cohorts: Mapping[str, Cohort], *, by: str | None = None) -> Fi
     for title, cohort in cohorts.items():
         for label, patients in groups(cohort, by):
             panels.setdefault(label, {})[title] = patients
-    figure = Figure(figsize=(1.4 + 3.6 * len(panels), 3.2 + 0.2 * len(cohorts)), layout="constrained")
+    figure = Picture(figsize=(1.4 + 3.6 * len(panels), 3.2 + 0.2 * len(cohorts)), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True, sharex=True)[0]
     draw_panels(axes, list(panels.values()), schema)
     for axis, label in zip(axes, panels, strict=True):

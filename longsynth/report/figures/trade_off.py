@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from longsynth.exceptions import ConfigError
-from longsynth.report.figures.style import BAND, COLOURS, GREY, styled
+from longsynth.report.figures.style import BAND, COLOURS, GREY, Picture, styled
 
 _SIDES = {"quality": ("Quality", COLOURS[0], "o"), "risk": ("Attack risk", COLOURS[1], "s")}
 _OTHERS = {"clip only": "clip\nonly", "no privacy": "no\nprivacy"}
@@ -48,7 +48,7 @@ def draw_trade_off(summary: pl.DataFrame, note: str) -> Figure:
     if not panels.height:
         raise ConfigError("there is nothing to draw: no measure has a value")
     n_rows = -(-panels.height // _COLUMNS)
-    figure = Figure(figsize=(11.5, 2.75 * n_rows + 1.0), layout="constrained")
+    figure = Picture(figsize=(11.5, 2.75 * n_rows + 1.0), layout="constrained")
     grid = figure.subplots(n_rows, _COLUMNS, squeeze=False)
     places = _places(drawn)
     for axes, panel in zip(grid.flat, panels.iter_rows(named=True), strict=False):

@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from longsynth.cohort.cohort import Cohort
 from longsynth.exceptions import ConfigError
-from longsynth.report.figures.style import GREY, check_groups, groups, legend_above, look, styled
+from longsynth.report.figures.style import GREY, Picture, check_groups, groups, legend_above, look, styled
 from longsynth.report.figures.survival import draw_panels
 from longsynth.schema.types import Schema
 
@@ -86,7 +86,7 @@ def _draw(
     if not n_rows:
         wanted = "no continuous or count channel" + (" and no terminal event" if first.schema.terminal_event else "")
         raise ConfigError(f"there is nothing to draw: the schema has {wanted}.")
-    figure = Figure(figsize=(1 + 3.4 * len(cohorts), 0.8 + 2.2 * n_rows + 0.4 * with_events), layout="constrained")
+    figure = Picture(figsize=(1 + 3.4 * len(cohorts), 0.8 + 2.2 * n_rows + 0.4 * with_events), layout="constrained")
     axes = figure.subplots(n_rows, len(cohorts), squeeze=False, sharey="row", sharex=True)
     edges = _time_edges(first)
     for column, (title, cohort) in enumerate(cohorts.items()):

@@ -14,7 +14,7 @@ from longsynth.cohort.trajectory import patient_features
 from longsynth.evaluation.columns import observed
 from longsynth.evaluation.visit_process import gaps
 from longsynth.exceptions import ConfigError
-from longsynth.report.figures.style import legend_above, look, styled
+from longsynth.report.figures.style import Picture, legend_above, look, styled
 
 MOST_CHANNELS = 20
 
@@ -44,7 +44,7 @@ def draw_visits(cohorts: Mapping[str, Cohort]) -> Figure:
     if schema.visit_time is None:
         raise ConfigError("there is nothing to draw: the schema has no visit time.")
     n_channels = min(len(schema.channels), MOST_CHANNELS)
-    figure = Figure(figsize=(9.5, max(3.0, 1 + 0.22 * n_channels)), layout="constrained")
+    figure = Picture(figsize=(9.5, max(3.0, 1 + 0.22 * n_channels)), layout="constrained")
     counts, between, shares = figure.subplots(1, 3)
     for index, (title, cohort) in enumerate(cohorts.items()):
         _cumulative(counts, observed(patient_features(cohort)["visits.count"]), index, title)

@@ -121,7 +121,8 @@ def load_profile(source: str | Path | Mapping[str, Any] | Profile) -> Profile:
     source : str, path, mapping or Profile
         The name of a profile (``"trial_design"`` or ``"trial design"``), a YAML file, or what such a file holds. With
         the key ``base`` it changes that profile: ``{"base": "trial_design", "checks": {"marginals": {"limit": 0.1}}}``;
-        a check that is set to null is taken out. Without ``base`` it is a whole profile.
+        a check that is set to null is taken out. ``base`` may be such a file as well. Without ``base`` it is a whole
+        profile.
 
     Returns
     -------
@@ -167,8 +168,15 @@ def _own(document: Mapping[str, Any], where: str) -> Profile:
     if unknown:
         raise ConfigError(f"{where}: unknown keys {', '.join(sorted(unknown))}; a changed profile has base and checks")
     merged = copy.deepcopy(base) | {key: document[key] for key in ("name", "title", "statement") if key in document}
-    changes: list[str] = [f"{key}: {document[key]}" for key in ("title", "statement") if key in document]
-    for name, change in (document.get("checks") or {}).items():
+    changes = [*base["overrides"], *(f"{key}: {document[key]}" for key in ("title", "statement") if key in document)]
+    checks = document.get("checks") or {}
+    if not isinstance(checks, Mapping):
+        raise ConfigError(f"{where}: checks: a mapping from names of checks to what changes is needed; correct it")
+    for name, change in checks.items():
+        if change is None and name not in merged["checks"]:
+            raise ConfigError(f"{where}: checks.{name}: there is no such check in {document['base']} to take out")
+        if change is not None and not isinstance(change, Mapping):
+            raise ConfigError(f"{where}: checks.{name}: a mapping is needed, for example {{limit: 0.1}}")
         changes += _override(merged["checks"], name, change)
     return _validated(merged | {"overrides": tuple(changes)}, where)
 
@@ -176,7 +184,8 @@ def _own(document: Mapping[str, Any], where: str) -> Profile:
 def _override(checks: dict[str, Any], name: str, change: Mapping[str, Any] | None) -> list[str]:
     """Change, add or take out one check; return what was done in words."""
     if change is None:
-        return [f"{name}: taken out"] if checks.pop(name, None) is not None else []
+        del checks[name]
+        return [f"{name}: taken out"]
     if name not in checks:
         checks[name] = dict(change)
         return [f"{name}: added"]
