@@ -10,14 +10,9 @@ import torch
 from hypothesis import strategies as st
 
 from longsynth.cohort.cohort import Cohort
-from longsynth.encoding.private import (
-    PrivateMargins,
-    Sizes,
-    cell_encoder,
-    cell_sums,
-    read_margins,
-    truncate,
-)
+from longsynth.encoding.private import PrivateMargins, cell_encoder, read_margins
+from longsynth.encoding.private_counts import cell_sums, truncate
+from longsynth.encoding.private_sizes import Sizes
 from longsynth.generators import earlier_fits, private_fit
 from longsynth.generators.model import Model
 from longsynth.networks.rows import JointNetwork

@@ -9,10 +9,10 @@ from longsynth.encoding.levels import MAX_CLASSES, LevelCodec
 from longsynth.encoding.numeric import N_KNOTS, NumericCodec
 from longsynth.schema.types import Level
 
-MAX_CELLS = 256
-_N_EVEN, _N_LOG = 192, 64
+MAX_CELLS = 512
+_N_EVEN, _N_LOG = 160, 352
 _BRANCHES = 4
-_SIGNIFICANT = 5.0
+_SIGNIFICANT = 8.0
 _LEAST_SHARE, _LEAST_NOISE = 1e-5, 0.2
 
 Bounds = tuple[float | None, float | None]
@@ -71,7 +71,9 @@ def group_counts(cells: NumericCodec, codes: np.ndarray, weight: np.ndarray | No
     return np.concatenate([*by_size, counts[-1:]])
 
 
-def merge_cells(cells: NumericCodec, counts: np.ndarray, sd: float, n_bins: int, can_be_missing: bool) -> NumericCodec:
+def merge_cells(
+    cells: NumericCodec, counts: np.ndarray, sd: float, n_bins: int, missing_sd: float | None
+) -> NumericCodec:
     """Return classes of neighbouring cells, as fine as the noise allows.
 
     Parameters
@@ -84,8 +86,8 @@ def merge_cells(cells: NumericCodec, counts: np.ndarray, sd: float, n_bins: int,
         Standard deviation of the noise of each count.
     n_bins : int
         No class is split further once it holds less than ``1 / n_bins`` of the mass.
-    can_be_missing : bool
-        Whether a value may be missing at all.
+    missing_sd : float or None
+        Standard deviation of the noise of the last count, of missing values; None: no value may be missing.
     """
     starts, masses = _classes(cells, counts[:-1], sd, n_bins)
     stops = np.append(starts[1:], cells.n_classes)
@@ -95,7 +97,7 @@ def merge_cells(cells: NumericCodec, counts: np.ndarray, sd: float, n_bins: int,
     low, high = cells.knots[:, 0], cells.knots[:, -1]
     half = np.where(low == high, 0.0, step / 2)  # a cell of many values reaches half a step beyond its outermost
     first, last = (low + half)[starts], (high - half)[stops - 1]
-    missing = _missing_share(counts[-1], masses.sum(), sd) if can_be_missing else 0.0
+    missing = 0.0 if missing_sd is None else _missing_share(counts[-1], masses.sum(), missing_sd)
     return NumericCodec(cumulative, _knots(first, last, step), missing, cells.decimals, cells.bounds, cells.scale)
 
 
@@ -150,15 +152,18 @@ def _grouped(counts: np.ndarray, size: int) -> np.ndarray:
     return np.add.reduceat(counts, np.arange(0, len(counts), size))
 
 
-def weigh_levels(cells: LevelCodec, counts: np.ndarray, sd: float, can_be_missing: bool) -> LevelCodec:
-    """Return the levels with the shares of noisy counts (n_levels + 1,), of which each keeps a little."""
+def weigh_levels(cells: LevelCodec, counts: np.ndarray, sd: float, missing_sd: float | None) -> LevelCodec:
+    """Return the levels with the shares of noisy counts (n_levels + 1,), of which each keeps a little.
+
+    ``sd`` and ``missing_sd`` as in :func:`merge_cells`.
+    """
     total = max(float(counts[:-1].sum()), sd, 1e-9)
     masses = np.maximum(_on_simplex(counts[:-1], total), _least_mass(total, sd))
     class_of_level = np.arange(len(masses))
     if len(masses) > MAX_CLASSES:
         by_mass = np.argsort(-masses, kind="stable")
         class_of_level[by_mass] = np.minimum(np.arange(len(masses)), MAX_CLASSES - 1)
-    missing = _missing_share(counts[-1], total, sd) if can_be_missing else 0.0
+    missing = 0.0 if missing_sd is None else _missing_share(counts[-1], total, missing_sd)
     return LevelCodec(cells.levels, class_of_level, masses / masses.sum(), missing)
 
 

@@ -8,7 +8,9 @@ from longsynth import __version__
 from longsynth.budget import PrivacyBudget
 from longsynth.cohort.cohort import Cohort
 from longsynth.encoding.declared import check_declared
-from longsynth.encoding.private import cell_encoder, cell_sums, read_sizes
+from longsynth.encoding.private import cell_encoder
+from longsynth.encoding.private_counts import cell_sums
+from longsynth.encoding.private_sizes import read_sizes
 from longsynth.exceptions import ConfigError
 from longsynth.generators.audit_results import Audit, AuditBound
 from longsynth.generators.canaries import make_canaries, plant

@@ -8,7 +8,8 @@ import polars as pl
 from longsynth.cohort.cohort import Cohort
 from longsynth.encoding.cohort_encoder import CohortEncoder
 from longsynth.encoding.encoded import EncodedCohort
-from longsynth.encoding.private import cell_encoder, read_sizes, size_sums
+from longsynth.encoding.private import cell_encoder
+from longsynth.encoding.private_sizes import read_sizes, size_sums
 from longsynth.exceptions import ConfigError
 from longsynth.seeding import stream
 

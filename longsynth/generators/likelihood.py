@@ -11,7 +11,7 @@ from torch.func import vmap
 from longsynth.cohort.cohort import Cohort
 from longsynth.encoding.encoded import EncodedCohort
 from longsynth.encoding.numeric import NumericCodec
-from longsynth.encoding.private import truncate
+from longsynth.encoding.private_counts import truncate
 from longsynth.generators.model import Model
 from longsynth.networks.rows import JointNetwork
 from longsynth.training.batches import make_batch

@@ -18,18 +18,9 @@ import numpy as np
 from longsynth.budget import PrivacyLedger, Spend
 from longsynth.cohort.cohort import Cohort
 from longsynth.encoding.declared import check_declared
-from longsynth.encoding.private import (
-    SIZE_SENSITIVITY,
-    PrivateMargins,
-    Sizes,
-    cell_encoder,
-    cell_sensitivity,
-    cell_sums,
-    read_margins,
-    read_sizes,
-    size_sums,
-    truncate,
-)
+from longsynth.encoding.private import PrivateMargins, cell_encoder, read_margins
+from longsynth.encoding.private_counts import cell_sensitivity, cell_sums, truncate
+from longsynth.encoding.private_sizes import SIZE_SENSITIVITY, Sizes, read_sizes, size_sums
 from longsynth.exceptions import ConfigError, PrivacyError
 from longsynth.generators.calibration import N_OWN_PATIENTS, fit_calibration
 from longsynth.generators.folder import FIRST_RELEASE, RELEASES, check_cohort, check_folder

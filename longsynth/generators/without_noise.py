@@ -8,7 +8,9 @@ from pathlib import Path
 
 from longsynth.cohort.cohort import Cohort
 from longsynth.encoding.declared import check_declared
-from longsynth.encoding.private import cell_encoder, cell_sums, read_margins, read_sizes, size_sums
+from longsynth.encoding.private import cell_encoder, read_margins
+from longsynth.encoding.private_counts import cell_sums
+from longsynth.encoding.private_sizes import read_sizes, size_sums
 from longsynth.generators.calibration import N_OWN_PATIENTS, fit_calibration
 from longsynth.generators.model import Model
 from longsynth.generators.private_fit import train_model

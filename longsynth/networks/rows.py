@@ -52,7 +52,7 @@ class PatientRows:
 def rows_of(network: SequenceNetwork | None, batch: PatientBatch, cut: Tensor) -> PatientRows:
     """Return the rows of a batch; of records that were ``cut`` short, shape (N,), the end is not asked."""
     if network is None:
-        empty = torch.zeros(len(batch), 0)
+        empty = batch.duration.new_zeros(len(batch), 0)
         none = empty.long()
         return PatientRows(
             batch.static_codes, empty, empty, none, none.bool(), none.bool(), none, none, empty, none.bool()

@@ -29,7 +29,7 @@ from longsynth.training.private_plan import PrivatePlan
 
 STEPS_AN_EPOCH = 10
 STATIC_SHARE = 0.5
-MICRO_BATCH_VISITS = 1500
+MICRO_BATCH_VISITS = 800
 
 
 class PrivateModule(pl.LightningModule):

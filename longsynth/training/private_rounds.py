@@ -65,13 +65,20 @@ class PrivateRounds(PrivateModule):
         """Noisy steps of the critic, then free ones of the generator."""
         optimizers: Any = self.optimizers()
         for_critic, for_generator = optimizers
-        drawn = self.draw(N_DRAWN, child_seed(self.seed, "draw", self.current_epoch))
+        drawn = self._own_patients(child_seed(self.seed, "draw", self.current_epoch))
         fake = self._features(drawn)
         for step in range(CRITIC_STEPS):
             self._critic_step(for_critic, fake, step)
         with torch.no_grad():
             scores = self.critic(fake)
         self._generator_steps(for_generator, drawn, density_weights(scores))
+
+    def _own_patients(self, seed: int) -> PatientBatch:
+        """Patients of the generator, on the module's device; drawn on the CPU, as by any fitted generator."""
+        self.network.cpu()
+        drawn = self.draw(N_DRAWN, seed)
+        self.network.to(self.device)
+        return drawn.to(self.device)
 
     def _critic_step(self, optimizer: Any, fake: PatientFeatures, step: int) -> None:
         """One noisy step of the critic.
@@ -82,7 +89,7 @@ class PrivateRounds(PrivateModule):
         secret = self.shared(lambda: self.randomness.uniform(2 * len(self.cut)).reshape(2, -1))
 
         def of_batch(batch: PatientBatch, rows: np.ndarray) -> Tensor:
-            place, mix = torch.from_numpy(secret[:, rows])
+            place, mix = torch.from_numpy(secret[:, rows]).to(self.device)
             paired = fake.take((place * len(fake.weight)).long())
             gradients = critic_gradients(self.critic, self._features(batch), paired, mix.float())
             return sum_of_clipped(gradients, self.plan.max_grad_norm)

@@ -85,7 +85,7 @@ def private_row(
 ) -> dict[str, Any]:
     """One private fit, its noisy margins and the tables beside it; ``exact`` is the likelihood of the exact margins."""
     from longsynth.budget import PrivacyBudget
-    from longsynth.encoding.private import truncate
+    from longsynth.encoding.private_counts import truncate
     from longsynth.evaluation.survival import km_area
     from longsynth.generators.internal_fit import fit_internally
     from longsynth.generators.likelihood import margins_alone, record_log_likelihood

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
-from private_worlds import declared_schema, made_cohort
+from private_worlds import declared_schema, made_cohort, margins_of
 
 from longsynth.encoding.grids import level_cells, weigh_levels
-from longsynth.encoding.private import Sizes, cell_encoder, cell_sums, read_sizes, size_sums
+from longsynth.encoding.private import cell_encoder
+from longsynth.encoding.private_counts import cell_sums, n_counts, visits_length
+from longsynth.encoding.private_sizes import Sizes, read_sizes, size_sums
 
 TRAIN = made_cohort(declared_schema(), [1, 3, 5, 8, 11, 16] * 50, 0)
 TRUE_BOUND = 16
@@ -26,34 +28,49 @@ def test_where_nothing_stands_out_the_most_common_is_taken():
     assert found.max_visits > 1 and found.longest > 1
 
 
-def test_visits_weigh_more_where_counts_are_noisy():
-    exact = size_sums(TRAIN)
-    assert read_sizes(exact, 0.0, TRAIN.schema, None).usual_visits is None
-    noisy = read_sizes(exact, 10.0, TRAIN.schema, None)
-    assert noisy.usual_visits is not None and noisy.usual_visits <= noisy.max_visits / 2
-    cells = cell_encoder(TRAIN.schema, noisy)
-    plain = Sizes(noisy.n_patients, noisy.max_visits, noisy.longest)
-    signals = [cell_sums(cells, cells.transform(TRAIN), one).sum() for one in (noisy, plain)]
-    assert signals[0] > 1.1 * signals[1], "static columns count the same"
+@pytest.mark.parametrize("missing", [0.0, 0.9])
+def test_the_visits_of_a_patient_take_up_the_whole_bound_however_sparse_they_are(missing):
+    """Noise is scaled to the bound: what stays below it is lost in noise."""
+    cohort = made_cohort(declared_schema(), [8, 30, 1], 0, missing=missing)
+    sizes = Sizes(3.0, 16, 256.0, usual_visits=8)
+    cells = cell_encoder(cohort.schema, sizes)
+    n_sums = 1 + sum(n_counts(codec) - 1 for codec in (*(item.codec for item in cells.channel_items), cells.gap))
+    encoded = cells.transform(cohort)
+    alone = [cell_sums(cells, encoded.take(np.array([row])), sizes)[-n_sums - 3 : -3] for row in range(3)]
+    usual, long, short = (float(np.linalg.norm(part)) for part in alone)
+    assert usual == pytest.approx(visits_length(cells)) and long == pytest.approx(visits_length(cells))
+    assert short < usual / 2, "a patient with fewer visits than usual weighs less"
+
+
+def test_shares_of_values_and_of_missing_ones_are_those_of_the_visits():
+    """Without noise, and with as many visits each, the weights of patients cancel out."""
+    cohort = made_cohort(declared_schema(), [6] * 300, 0, missing=0.4)
+    found = margins_of(cohort, Sizes(300.0, 8, 4096.0, usual_visits=64))
+    for item in found.encoder.channel_items:
+        values = cohort.visits[item.name]
+        assert item.codec.missing_share == pytest.approx(values.null_count() / len(values), abs=1e-3)
+    grades = next(item.codec for item in found.encoder.channel_items if item.name == "grade")
+    shares = [(cohort.visits["grade"] == level).mean() for level in grades.levels]
+    assert grades.shares == pytest.approx(shares, abs=1e-3)
 
 
 @pytest.mark.parametrize(("sd", "least", "most"), [(0.0, 0.0999, 0.1001), (10.0, 0.08, 0.12), (50.0, 0.01, 0.12)])
 def test_missing_values_stay_possible_however_much_noise_there_is(sd, least, most):
-    codec = weigh_levels(level_cells(("a", "b")), np.array([450.0, 450.0, 100.0]), sd, can_be_missing=True)
+    codec = weigh_levels(level_cells(("a", "b")), np.array([450.0, 450.0, 100.0]), sd, missing_sd=sd)
     assert least <= codec.missing_share <= most
 
 
 def test_a_complete_column_of_many_patients_gets_no_missing_values():
     noise = 30 * np.random.default_rng(1).normal(size=200)
     shares = [
-        weigh_levels(level_cells(("a", "b")), np.array([9e3, 9e3, one]), 30.0, True).missing_share for one in noise
+        weigh_levels(level_cells(("a", "b")), np.array([9e3, 9e3, one]), 30.0, 30.0).missing_share for one in noise
     ]
     assert np.median(shares) < 1e-5 and np.mean(shares) < 2e-4
 
 
 def test_a_level_is_the_less_impossible_the_more_noise_there_is():
     shares = [
-        weigh_levels(level_cells(("a", "b")), np.array([1000.0, -5.0, 0.0]), sd, False).class_shares[1]
+        weigh_levels(level_cells(("a", "b")), np.array([1000.0, -5.0, 0.0]), sd, None).class_shares[1]
         for sd in (0.0, 1.0, 50.0)
     ]
     assert 0 < shares[0] < shares[1] < shares[2] < 0.02

@@ -21,7 +21,8 @@ from private_worlds import (
 )
 
 from longsynth.cohort.cohort import Cohort
-from longsynth.encoding.private import Sizes, truncate
+from longsynth.encoding.private_counts import truncate
+from longsynth.encoding.private_sizes import Sizes
 from longsynth.generators.model import Model
 from longsynth.networks.critic import PatientFeatures
 from longsynth.training import private_rounds

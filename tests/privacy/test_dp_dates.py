@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from private_worlds import margins_of, within, without
 
 from longsynth.encoding.declared import undeclared
-from longsynth.encoding.private import Sizes, cell_encoder, cell_sensitivity, cell_sums
+from longsynth.encoding.private import cell_encoder
+from longsynth.encoding.private_counts import cell_sensitivity, cell_sums
+from longsynth.encoding.private_sizes import Sizes
 from longsynth.schema.types import Channel, StaticColumn
 
 SIZES = st.builds(Sizes, st.just(20.0), st.sampled_from([1, 4, 64]), st.sampled_from([1.0, 64.0, 4096.0]))

@@ -18,7 +18,8 @@ from private_worlds import (
 )
 
 import longsynth as ls
-from longsynth.encoding.private import Sizes, truncate
+from longsynth.encoding.private_counts import truncate
+from longsynth.encoding.private_sizes import Sizes
 from longsynth.generators import private_fit
 from longsynth.generators.model import Model
 from longsynth.training.batches import make_batch

@@ -15,7 +15,7 @@ from private_worlds import (
     without,
 )
 
-from longsynth.encoding.private import Sizes
+from longsynth.encoding.private_sizes import Sizes
 from longsynth.training import dp_sgd
 
 

@@ -19,7 +19,7 @@ from private_worlds import (
 
 import longsynth as ls
 from longsynth.cohort.cohort import Cohort
-from longsynth.encoding.private import Sizes
+from longsynth.encoding.private_sizes import Sizes
 from longsynth.exceptions import ConfigError, PrivacyError
 from longsynth.generators import private_fit
 from longsynth.training.accounting import epsilon_of
