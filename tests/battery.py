@@ -16,9 +16,9 @@ TRUTH = SimulationTruth(hazard=0.12, hazard_arm=-1.2, arm_slope=-0.4, albumin_se
 CHANNELS = tuple(simulate_cohort(1).schema.channels)
 
 
-def fresh(n: int, seed: int) -> Cohort:
+def fresh(n: int, seed: int, truth: SimulationTruth = TRUTH) -> Cohort:
     """A sample of the population; each seed gives other patients, with ids of their own."""
-    cohort = simulate_cohort(n, seed, TRUTH)
+    cohort = simulate_cohort(n, seed, truth)
     name = (pl.lit(f"{seed}-") + pl.col("patient_id")).alias("patient_id")
     return Cohort(cohort.static.with_columns(name), cohort.visits.with_columns(name), schema=cohort.schema)
 

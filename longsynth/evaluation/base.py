@@ -18,6 +18,7 @@ Worse = Literal["higher", "lower", "both"]
 WHOLE = ""
 COLUMN_UNIT = "of the column"
 TIME_UNIT = "of time"
+MANY_PATIENTS = 5000
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ class Metric:
     by_stratum : bool
         It is also computed within strata of patients.
     most_patients : int or None
-        It is never given more patients a side; None: as many as others of its kind.
+        It is given at most so many patients a side; None: as many as others of its kind. `MANY_PATIENTS` where the
+        cost grows gently and differences that matter are smaller than what chance does to others' 1,000.
     is_standardised : bool
         It is in units of its own standard error, or made of what is, so that chance moves it as much in few patients as
         in many.

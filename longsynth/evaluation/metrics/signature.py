@@ -10,7 +10,7 @@ from longsynth.evaluation.paths import Paths, paired_paths
 from longsynth.evaluation.visit_arrays import Array
 from longsynth.seeding import stream
 
-MOST_PATIENTS = 10_000
+MOST_PATIENTS = 1000
 MOST_VISITS = 100
 
 
@@ -47,7 +47,7 @@ def signature_mmd(sample: Cohort, reference: Cohort, setting: Setting) -> dict[s
 
     Notes
     -----
-    Values, time and carrying forward as in `longsynth.evaluation.paths.Paths`; at most 10,000 patients a side, records
+    Values, time and carrying forward as in `longsynth.evaluation.paths.Paths`; at most 1,000 patients a side, records
     of more than 100 visits thinned to 100. With many channels most integrals are noise.
 
     References
