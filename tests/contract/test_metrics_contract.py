@@ -110,6 +110,7 @@ def test_awkward_cohorts_give_finite_values_or_a_reason(name, awkward_pairs):
         assert found, "no value and no reason"
         if not isinstance(found, str):
             assert all(math.isfinite(value) for value in found.values())
+            assert not METRICS[name].is_share or all(-1e-9 <= value <= 1 + 1e-9 for value in found.values())
 
 
 OF_CHANNELS = (

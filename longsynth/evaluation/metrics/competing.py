@@ -13,6 +13,7 @@ from longsynth.exceptions import NotComputableError
     level="survival",
     title="Mean distance between the cumulative incidences of an event type",
     most_patients=MANY_PATIENTS,
+    is_share=True,
 )
 def incidence_distance(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Mean distance between Aalen-Johansen curves: ``int_0^tau |F_kS(t) - F_kR(t)| dt / tau`` of each event type k.

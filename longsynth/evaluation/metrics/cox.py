@@ -63,6 +63,7 @@ def log_hazard_ratio(sample: Cohort, reference: Cohort, _setting: Setting) -> di
     worse="lower",
     is_standardised=True,
     most_patients=MANY_PATIENTS,
+    is_share=True,
 )
 def hazard_ratio_overlap(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Overlap of confidence intervals of the log hazard ratio: ``(I / length_R + I / length_S) / 2``.
@@ -154,7 +155,8 @@ def time_varying_log_hazard_ratio(sample: Cohort, reference: Cohort, _setting: S
     Time-varying Cox models, one a channel, on the intervals between visits with the value last observed
     (`longsynth.evaluation.hazard_ratios.channel_hazard_ratios`); scaled as in `log_hazard_ratio`.
 
-    Sees: visits dealt across patients, event times permuted, last visits dropped if the last values tell of the event.
+    Sees: visits dealt across patients, event times permuted. Hardly: last visits dropped, even if the last values tell
+    of the event.
     Does not see: events that come earlier or later in all patients alike, columns that do not go together.
 
     Parameters

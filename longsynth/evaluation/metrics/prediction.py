@@ -24,6 +24,7 @@ FEWEST_EXPECTED = 5.0
     best=1.0,
     worse="lower",
     most_patients=MANY_PATIENTS,
+    is_share=True,
 )
 def cindex_tstr(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Harrell's C on the reference of a Cox model trained on the sample: ``P(the one at higher risk has it earlier)``.
@@ -73,7 +74,7 @@ def brier_tstr(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str
     rule; the model is that of `cindex_tstr`, tau as in `longsynth.evaluation.metrics.survival.km_distance`, for the
     reference alone.
 
-    Sees: what `cindex_tstr` sees, and events that come earlier or later in all patients.
+    Sees: what `cindex_tstr` sees; weakly events that come earlier or later in all patients (better: `calibration`).
     Does not see: censoring that has changed alone, visits after the first.
 
     Parameters

@@ -25,8 +25,8 @@ def signature_mmd(sample: Cohort, reference: Cohort, setting: Setting) -> dict[s
     f holds, of a path x(t) from 0, the D end points and the D^2 iterated integrals ``int x_a dx_b``, which tell in
     which order a and b move; each in the reference's standard deviations and through tanh, F = D + D^2.
 
-    Sees: visit order shuffled, visits dealt across patients, columns permuted, patients repeated. Not: marginal
-    distributions as such, the spacing of visits.
+    Sees: patients repeated; visit order shuffled and visits dealt across patients where channels drift. Weakly, where
+    they do not: visits dealt, columns permuted. Not: marginal distributions as such, the spacing of visits.
 
     Parameters
     ----------

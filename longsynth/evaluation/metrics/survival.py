@@ -39,6 +39,7 @@ SHORTEST_SHARE = 0.05
     title="Mean distance between the Kaplan-Meier curves",
     by_stratum=True,
     most_patients=MANY_PATIENTS,
+    is_share=True,
 )
 def km_distance(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Mean distance between the Kaplan-Meier curves of the event: ``int_0^tau |S_S(t) - S_R(t)| dt / tau``.
@@ -81,6 +82,7 @@ def km_distance(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[st
     level="survival",
     title="Largest distance between the Kaplan-Meier curves",
     most_patients=MANY_PATIENTS,
+    is_share=True,
 )
 def km_largest(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Largest distance between the Kaplan-Meier curves of the event: ``sup_{t <= tau} |S_S(t) - S_R(t)|``.
@@ -123,6 +125,7 @@ def km_largest(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str
     level="survival",
     title="Mean distance between the curves of censoring",
     most_patients=MANY_PATIENTS,
+    is_share=True,
 )
 def censoring_distance(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Mean distance between the reverse Kaplan-Meier curves: ``int_0^tau |G_S(t) - G_R(t)| dt / tau``.
@@ -130,7 +133,8 @@ def censoring_distance(sample: Cohort, reference: Cohort, _setting: Setting) -> 
     G is the probability of not yet being censored (`longsynth.evaluation.survival.censoring_curve`); tau as in
     `km_distance`, for these curves.
 
-    Sees: follow-up that ends too early or too late, drop-out that has changed.
+    Sees: follow-up that ends too early, drop-out that has changed. Hardly: follow-up that ends too late, as nothing is
+    compared after tau.
     Does not see: events that come earlier, later or less often, which patients are censored, anything about visits.
 
     Parameters

@@ -121,6 +121,7 @@ def treatment_rmst(sample: Cohort, reference: Cohort, setting: Setting) -> dict[
     worse="lower",
     n_draws=N_DRAWS,
     most_patients=MANY_PATIENTS,
+    is_share=True,
 )
 def treatment_decision(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
     """Agreement of two trials: 1 if they agree, 0 if not; a rate once averaged over many pairs of samples.
