@@ -171,6 +171,7 @@ DAMAGES = {
 
 SHUFFLED, DEALT, COLUMNS, GAPS, DOUBLED, DROPPED, _, SWAPPED, PERMUTED, REPEATED = DAMAGES
 SEES = {
+    "alignment_mmd": (DOUBLED,),
     "association_static_trajectory": (COLUMNS,),
     "between_sd": (DEALT,),
     "brier_tstr": (PERMUTED, SWAPPED),

@@ -29,8 +29,9 @@ def cluster_shares(sample: Cohort, reference: Cohort, setting: Setting) -> dict[
     The reference's trajectories, brought to 8 points at even times between first and last visit, are put into 5
     clusters by k-means; the sample's are put into the nearest one.
 
-    Sees: kinds of patients that are too rare or missing. Weakly, in 200 patients: patients repeated, visits dealt
-    across patients (no one is extreme any more). Not: what happens within a kind; the order of visits hardly.
+    Sees: kinds of patients that are too rare or missing; in most samples of 200 patients, patients repeated. Weakly:
+    visits dealt across patients (no one is extreme any more). Not: what happens within a kind; the order of visits
+    hardly.
 
     Parameters
     ----------
