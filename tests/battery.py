@@ -16,9 +16,9 @@ TRUTH = SimulationTruth(hazard=0.12, hazard_arm=-1.2, arm_slope=-0.4, albumin_se
 CHANNELS = tuple(simulate_cohort(1).schema.channels)
 
 
-def fresh(n: int, seed: int) -> Cohort:
+def fresh(n: int, seed: int, truth: SimulationTruth = TRUTH) -> Cohort:
     """A sample of the population; each seed gives other patients, with ids of their own."""
-    cohort = simulate_cohort(n, seed, TRUTH)
+    cohort = simulate_cohort(n, seed, truth)
     name = (pl.lit(f"{seed}-") + pl.col("patient_id")).alias("patient_id")
     return Cohort(cohort.static.with_columns(name), cohort.visits.with_columns(name), schema=cohort.schema)
 
@@ -168,3 +168,40 @@ DAMAGES = {
         twenty_repeated, ("coverage", "recall"), ("rule_violations", "visits_after_end", "outside_range")
     ),
 }  # fmt: skip
+
+SHUFFLED, DEALT, COLUMNS, GAPS, DOUBLED, DROPPED, _, SWAPPED, PERMUTED, REPEATED = DAMAGES
+SEES = {
+    "alignment_mmd": (DOUBLED,),
+    "association_static_trajectory": (COLUMNS,),
+    "between_sd": (DEALT,),
+    "brier_tstr": (PERMUTED, SWAPPED),
+    "calibration": (DOUBLED, SWAPPED),
+    "change_correlation": (COLUMNS,),
+    "cindex_tstr": (PERMUTED, SWAPPED),
+    "coverage": (DEALT, COLUMNS, DOUBLED),
+    "cross_lag": (SHUFFLED,),
+    "density": (DEALT, COLUMNS, DOUBLED),
+    "detect_patient": (GAPS, PERMUTED),
+    "detect_sequence": (SHUFFLED, DEALT, DOUBLED),
+    "detect_transition": (DEALT, COLUMNS, GAPS),
+    "forecast_skill": (SHUFFLED, DEALT, COLUMNS),
+    "ks": (DOUBLED,),
+    "mmd": (DEALT, COLUMNS, DOUBLED, PERMUTED, REPEATED),
+    "precision": (DEALT, COLUMNS, DOUBLED),
+    "recall": (DOUBLED,),
+    "rmst_relative": (DOUBLED,),
+    "signature_mmd": (REPEATED,),
+    "slope_by_arm": (SWAPPED,),
+    "time_since_last_visit": (PERMUTED,),
+    "time_varying_log_hazard_ratio": (DEALT,),
+    "transition": (DEALT, DOUBLED),
+    "treatment_decision": (SWAPPED,),
+    "treatment_log_hazard_ratio": (PERMUTED,),
+    "variogram": (SHUFFLED,),
+    "visit_change": (DEALT,),
+    "visit_count_by_event": (PERMUTED,),
+    "visit_gap_by_event": (GAPS, DOUBLED),
+    "wasserstein": (DOUBLED,),
+    "within_sd": (DEALT,),
+}
+"""What else metrics say they see in their docstrings; what they see weakly or hardly is left out."""

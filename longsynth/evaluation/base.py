@@ -18,6 +18,7 @@ Worse = Literal["higher", "lower", "both"]
 WHOLE = ""
 COLUMN_UNIT = "of the column"
 TIME_UNIT = "of time"
+MANY_PATIENTS = 5000
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ class Metric:
     by_stratum : bool
         It is also computed within strata of patients.
     most_patients : int or None
-        It is never given more patients a side; None: as many as others of its kind.
+        It is given at most so many patients a side; None: as many as others of its kind. `MANY_PATIENTS` where the
+        cost grows gently and differences that matter are smaller than what chance does to others' 1,000.
     is_standardised : bool
         It is in units of its own standard error, or made of what is, so that chance moves it as much in few patients as
         in many.
@@ -82,6 +84,8 @@ class Metric:
     n_draws : int or None
         It is a mean over so many samples of a synthetic cohort that has more patients than are compared, and a result
         says where there were fewer; None: as many as others of its kind.
+    is_share : bool
+        Its values lie in [0, 1], where intervals are cut.
     """
 
     name: str
@@ -99,6 +103,7 @@ class Metric:
     most_visits: int | None = None
     most_pairs: int | None = None
     n_draws: int | None = None
+    is_share: bool = False
 
 
 METRICS: Registry[Metric] = Registry("metric")
@@ -119,12 +124,13 @@ def metric(
     most_visits: int | None = None,
     most_pairs: int | None = None,
     n_draws: int | None = None,
+    is_share: bool = False,
 ) -> Callable[[MetricFunction], MetricFunction]:
     """Register the function below as the metric of its name; arguments as the attributes of `Metric`."""
 
     def register(function: MetricFunction) -> MetricFunction:
         name = function.__name__  # type: ignore[attr-defined]
-        sizes = (is_costly, by_stratum, most_patients, is_standardised, most_visits, most_pairs, n_draws)
+        sizes = (is_costly, by_stratum, most_patients, is_standardised, most_visits, most_pairs, n_draws, is_share)
         METRICS.add(name, Metric(name, block, level, title, function, best, worse, unit, *sizes))
         return function
 

@@ -80,12 +80,12 @@ def evaluate(
     Notes
     -----
     The value compares equal numbers of patients: n is the smallest of the synthetic cohort, the holdout, half of all
-    real patients, and 1,000 (400 or fewer for metrics that train a model or compare all pairs, 500 in strata). Where a
-    cohort has more, the value is the mean over several random sub-samples. The ceiling is the same statistic over
-    random splits of all real patients into two samples of n: were the synthetic cohort a fresh real sample, its value
-    would lie beyond the 95 % band on each side in 2.5 % of cases or fewer. The interval of the value comes from
-    half-samples of the patients. Results depend on the patients' data and the seed, not on ids, the order of rows,
-    units, or the number of threads.
+    real patients, and 1,000 (5,000 for most metrics of survival and trials, 400 or fewer for those that train a
+    detector or compare all pairs, 500 in strata). Where a cohort has more, the value is the mean over several random
+    sub-samples. The ceiling is the same statistic over random splits of all real patients into two samples of n: were
+    the synthetic cohort a fresh real sample, its value would lie beyond the 95 % band on each side in 2.5 % of cases or
+    fewer. The interval of the value comes from half-samples of the patients. Results depend on the patients' data and
+    the seed, not on ids, the order of rows, units, or the number of threads.
 
     References
     ----------
@@ -147,8 +147,8 @@ def evaluate_all(
 def effort_of(metric: Metric) -> Effort:
     """Return what is spent on a metric of whole cohorts."""
     effort = COSTLY if metric.is_costly else CHEAP
-    most = effort.n_patients if metric.most_patients is None else min(effort.n_patients, metric.most_patients)
-    return replace(effort, n_patients=most, n_draws=metric.n_draws or effort.n_draws)
+    n_patients, n_draws = metric.most_patients or effort.n_patients, metric.n_draws or effort.n_draws
+    return replace(effort, n_patients=n_patients, n_draws=n_draws)
 
 
 def _chosen(metrics: Sequence[str | Metric] | None) -> list[Metric]:

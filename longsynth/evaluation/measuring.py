@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -201,12 +202,13 @@ def _row(metric: Metric, part: str, job: Job, n: int, drawn: Measured, halved: M
     else:
         notes.append("no interval, as half of the patients are too few")
     notes += _caps(metric, job, n)
+    least, most = (0.0, 1.0) if metric.is_share else (-math.inf, math.inf)
     result = replace(
         _no_value(metric, part, job, ""),
         reason=None,
         value=value,
-        lo=None if reach is None else float(value - reach),
-        hi=None if reach is None else float(value + reach),
+        lo=None if reach is None else max(least, float(value - reach)),
+        hi=None if reach is None else min(most, float(value + reach)),
         ceiling=ceiling,
         ceiling_lo=lower,
         ceiling_hi=upper,

@@ -10,7 +10,9 @@ from metric_worlds import relabelled, world
 
 from longsynth.cohort.cohort import Cohort
 from longsynth.evaluation import metrics as _registered  # noqa: F401
-from longsynth.evaluation.base import COLUMN_UNIT, METRICS, TIME_UNIT, Setting
+from longsynth.evaluation.base import COLUMN_UNIT, MANY_PATIENTS, METRICS, TIME_UNIT, Setting
+from longsynth.evaluation.evaluate import effort_of
+from longsynth.evaluation.splits import CHEAP
 from longsynth.exceptions import NotComputableError
 from longsynth.report.profiles import PROFILES, load_profile
 
@@ -108,6 +110,7 @@ def test_awkward_cohorts_give_finite_values_or_a_reason(name, awkward_pairs):
         assert found, "no value and no reason"
         if not isinstance(found, str):
             assert all(math.isfinite(value) for value in found.values())
+            assert not METRICS[name].is_share or all(-1e-9 <= value <= 1 + 1e-9 for value in found.values())
 
 
 OF_CHANNELS = (
@@ -146,6 +149,12 @@ BY_PATIENTS = {"detect_transition": None}
 NEIGHBOURS = ("mmd", "precision", "recall", "density", "coverage")
 ON_PATHS = ("alignment_mmd", "cluster_shares", "detect_sequence", "signature_mmd")
 SMALL = (*ON_PATHS, *NEIGHBOURS, "forecast_skill")
+MANY = (
+    "log_hazard_ratio", "hazard_ratio_overlap", "hazard_ratio_errors", "cindex_tstr", "brier_tstr", "calibration",
+    "rmst_difference", "rmst_relative", "km_distance", "km_largest", "censoring_distance", "milestone_survival",
+    "incidence_distance", "treatment_log_hazard_ratio", "treatment_rmst", "treatment_decision",
+)  # fmt: skip
+"""They take all patients they are given."""
 
 
 @pytest.mark.parametrize(
@@ -154,10 +163,15 @@ SMALL = (*ON_PATHS, *NEIGHBOURS, "forecast_skill")
 )
 def test_metrics_that_take_a_sub_sample_declare_it(limit, names):
     """So that the judge says so, and never gives a metric more patients than it would use."""
-    assert {name for name in METRICS if getattr(METRICS[name], limit) is not None} == set(names)
-    modules = {name: import_module(METRICS[name].function.__module__) for name in METRICS}
-    used = {name: vars(module).get(limit.upper()) for name, module in modules.items()}
-    assert {name: most for name, most in used.items() if getattr(METRICS[name], limit) != most} in ({}, BY_PATIENTS)
+    declared = {name: getattr(METRICS[name], limit) for name in METRICS if limit != "most_patients" or name not in MANY}
+    assert {name for name, most in declared.items() if most is not None} == set(names)
+    used = {name: vars(import_module(METRICS[name].function.__module__)).get(limit.upper()) for name in declared}
+    assert {name: most for name, most in used.items() if declared[name] != most} in ({}, BY_PATIENTS)
+
+
+def test_metrics_whose_cost_grows_gently_are_given_more_patients_than_others():
+    assert {name: effort_of(METRICS[name]).n_patients for name in MANY} == dict.fromkeys(MANY, MANY_PATIENTS)
+    assert effort_of(METRICS["type_one_error"]).n_patients == CHEAP.n_patients < MANY_PATIENTS
 
 
 @pytest.mark.parametrize("name", PROFILES)

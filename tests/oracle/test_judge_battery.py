@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
-from battery import DAMAGES, fresh
+from battery import DAMAGES, SEES, fresh
 
 from longsynth.evaluation import evaluate
 from longsynth.evaluation.splits import Effort
 
 N = 200
-USED = sorted({name for damage in DAMAGES.values() for name in (*damage.seen_by, *damage.unseen_by)})
+SEEN = [(name, metric) for name, damage in DAMAGES.items() for metric in damage.seen_by]
+SEEN += [(name, metric) for metric, damages in SEES.items() for name in damages]
+USED = sorted({metric for _, metric in SEEN} | {metric for damage in DAMAGES.values() for metric in damage.unseen_by})
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +34,7 @@ def flags(frame, metric):
     return dict(zip(rows["part"], rows["flagged"], strict=True))
 
 
-@pytest.mark.parametrize(
-    ("damage", "metric"), [(name, metric) for name, damage in DAMAGES.items() for metric in damage.seen_by]
-)
+@pytest.mark.parametrize(("damage", "metric"), SEEN)
 def test_damage_is_seen(frames, damage, metric):
     new = [part for part, flagged in flags(frames[damage], metric).items() if flagged]
     assert set(new) - {part for part, flagged in flags(frames["fresh"], metric).items() if flagged}

@@ -157,6 +157,14 @@ def test_the_interval_allows_for_few_halves(monkeypatch, real):
     assert found.hi - found.lo == pytest.approx(2 * 2.5706, rel=1e-4)
 
 
+@pytest.mark.parametrize(("is_share", "interval"), [(True, (0.0, 1.0)), (False, (0.7 - 2.5706, 0.7 + 2.5706))])
+def test_intervals_of_shares_end_where_shares_do(monkeypatch, real, is_share, interval):
+    monkeypatch.setattr(judge, "CHEAP", Effort(n_patients=60, n_splits=4, n_halves=6, n_draws=1))
+    monkeypatch.setattr(measuring, "half_sample_sd", lambda *_: 1.0)
+    found = only(run(world(60, 2), real, metric(lambda *_: {"": 0.7}, is_share=is_share, unit=None)))
+    assert (found.lo, found.hi) == pytest.approx(interval, rel=1e-4)
+
+
 @pytest.mark.slow
 def test_the_interval_covers_the_truth_as_often_as_it_says(monkeypatch):
     """The difference of two means, truth 0: 95 %, within 3 binomial standard errors over 500 cohorts.

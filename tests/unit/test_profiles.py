@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from longsynth.cohort.simulate import SimulationTruth
 from longsynth.evaluation.evaluate import evaluate_all
 from longsynth.evaluation.results import Evaluation, MetricResult, Provenance
 from longsynth.exceptions import ConfigError
@@ -224,8 +225,9 @@ def test_stricter_uses_have_limits_at_least_as_strict():
 @pytest.mark.parametrize("name", ["trial_design", "external_control_arm"])
 def test_trials_ask_for_the_effect_of_treatment_curves_censoring_and_the_type_one_error(name):
     asked = {metric: check for check in load_profile(name).checks.values() for metric in check.metrics}
-    for metric in ("treatment_log_hazard_ratio", "treatment_rmst", "type_one_error"):
+    for metric in ("treatment_log_hazard_ratio", "type_one_error"):
         assert asked[metric].required and asked[metric].needs == ("terminal event", "arm")
+    assert asked["treatment_rmst"].limit is None  # in units of time, so that its margin is the protocol's
     for metric in ("km_distance", "censoring_distance", "calibration"):
         assert asked[metric].required and asked[metric].needs == ("terminal event",)
     assert not asked["treatment_decision"].required  # one pair of samples is an anecdote
@@ -238,9 +240,68 @@ def test_a_fresh_sample_does_not_fail_trial_design_and_swapped_arms_do():
     found = evaluate_all(made, train=train, holdout=holdout, metrics=metrics, arm="arm", strata=[], seed=0)
     lines = judge(load_profile("trial_design"), found, {}, {}).lines
     failed = {(line.model, line.subject.partition(":")[0]) for line in lines if line.state == "fail"}
-    assert failed == {
-        ("swapped", name) for name in ("treatment_log_hazard_ratio", "treatment_rmst", "treatment_decision")
-    }
+    assert failed == {("swapped", name) for name in ("treatment_log_hazard_ratio", "treatment_decision")}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_only_broken_rules_are_held_against_a_band(name):
+    """Band and interval shrink alike, so that a perfect sample of any size would not pass."""
+    checks = load_profile(name).checks
+    assert [check for check in checks if checks[check].rule == "band"] == ["rules"]
+
+
+def test_margins_of_hazard_ratios_and_censoring_are_stricter_in_an_external_control_arm():
+    design, control = (load_profile(name).checks for name in ("trial_design", "external_control_arm"))
+    assert (design["hazard_ratios"].limit, control["hazard_ratios"].limit) == (0.2, 0.1)
+    for checks in (design, control):
+        assert checks["censoring"].limit == checks["survival_curves"].limit
+
+
+EVENTFUL = SimulationTruth(hazard=0.2)
+"""Two of three patients have the event: 3,350 of 5,000."""
+
+
+DAMAGED = {
+    "fresh": lambda cohort, _: cohort,
+    "swapped": battery.arms_swapped,
+    "permuted": battery.event_times_permuted,
+}
+
+
+def useful(n, seed, left_out=()):
+    """What trial design, with a protocol's margin of 0.2 for the treatment, says of fresh and damaged samples of n."""
+    own = load_profile({"base": "trial_design", "checks": {"treatment_effect": {"limit": 0.2}}})
+    train, holdout, fresh = (battery.fresh(n, 3 * seed + place, EVENTFUL) for place in range(3))
+    cohorts = {name: damage(fresh, np.random.default_rng(seed)) for name, damage in DAMAGED.items()}
+    checks = {name: check for name, check in own.checks.items() if check.group == "utility" and check.required}
+    metrics = [metric for check in checks.values() for metric in check.metrics if metric not in left_out]
+    real = {"train": train, "holdout": holdout}
+    return judge(own, evaluate_all(cohorts, **real, metrics=metrics, arm="arm", strata=[], seed=seed), {}, {})
+
+
+def failed(verdict, model):
+    return {line.check for line in verdict.lines if (line.model, line.state) == (model, "fail")}
+
+
+def test_trial_design_passes_a_fresh_sample_and_fails_swapped_arms_and_permuted_times():
+    """1,000 patients are enough for all but hazard ratios and the effect of the treatment, which they leave open."""
+    verdict = useful(1000, 4, left_out=["type_one_error"])
+    states = {line.check: line.state for line in verdict.lines if line.model == "fresh" and line.value is not None}
+    for check in ("survival_curves", "censoring", "prognosis", "calibration"):
+        assert states[check] == "pass"
+    assert not failed(verdict, "fresh")
+    assert {"hazard_ratios", "treatment_effect"} <= failed(verdict, "swapped")
+    assert {"hazard_ratios", "prognosis"} <= failed(verdict, "permuted")
+
+
+@pytest.mark.slow
+def test_most_fresh_samples_of_5000_patients_are_useful_for_trial_design():
+    """By the numbers of events 0.97 should for each hazard ratio and 0.94 for survival time; damaged ones never."""
+    verdicts = [useful(5000, seed) for seed in range(3)]
+    states = [verdict.states() for verdict in verdicts]
+    assert sum(state["fresh"]["utility"] == "pass" for state in states) >= 2
+    assert {state[model]["utility"] for state in states for model in ("swapped", "permuted")} == {"fail"}
+    assert {line.n for verdict in verdicts for line in verdict.lines if line.check == "hazard_ratios"} == {5000}
 
 
 def test_no_default_margin_is_given_for_the_effect_in_an_external_control_arm():

@@ -25,7 +25,7 @@ def alignment_mmd(sample: Cohort, reference: Cohort, setting: Setting) -> dict[s
     ``mean_{i != j} k(s_i, s_j) + mean_{i != j} k(r_i, r_j) - 2 mean_ij k(s_i, r_j)``, unbiased; k sums over all ways to
     align two patients' visits, a soft form of dynamic time warping that is positive definite.
 
-    Sees: patients repeated. Weakly: visits dealt across patients, times stretched. Hardly: visit order shuffled.
+    Sees: times stretched. Weakly: patients repeated. Hardly: visits dealt across patients, visit order shuffled.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ N_STARTS = 3
 
 @metric(
     block="distance", level="trajectory", title="Shares of clusters of trajectories",
-    most_patients=MOST_PATIENTS, most_visits=MOST_VISITS,
+    most_patients=MOST_PATIENTS, most_visits=MOST_VISITS, is_share=True,
 )  # fmt: skip
 def cluster_shares(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
     """Return the total variation distance between the shares of clusters of trajectories, ``sum_k |p_k - q_k| / 2``.
@@ -29,8 +29,9 @@ def cluster_shares(sample: Cohort, reference: Cohort, setting: Setting) -> dict[
     The reference's trajectories, brought to 8 points at even times between first and last visit, are put into 5
     clusters by k-means; the sample's are put into the nearest one.
 
-    Sees: kinds of patients that are too rare or missing, patients repeated, visits dealt across patients (no one is
-    extreme any more). Not: what happens within a kind; the order of visits hardly.
+    Sees: kinds of patients that are too rare or missing; in most samples of 200 patients, patients repeated. Weakly:
+    visits dealt across patients (no one is extreme any more). Not: what happens within a kind; the order of visits
+    hardly.
 
     Parameters
     ----------

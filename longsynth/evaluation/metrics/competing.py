@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from longsynth.cohort.cohort import Cohort
-from longsynth.evaluation.base import Setting, metric
+from longsynth.evaluation.base import MANY_PATIENTS, Setting, metric
 from longsynth.evaluation.survival import area_between, common_horizon, cumulative_incidence, kaplan_meier, outcome
 from longsynth.exceptions import NotComputableError
 
 
-@metric(block="survival", level="survival", title="Mean distance between the cumulative incidences of an event type")
+@metric(
+    block="survival",
+    level="survival",
+    title="Mean distance between the cumulative incidences of an event type",
+    most_patients=MANY_PATIENTS,
+    is_share=True,
+)
 def incidence_distance(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Mean distance between Aalen-Johansen curves: ``int_0^tau |F_kS(t) - F_kR(t)| dt / tau`` of each event type k.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from longsynth.cohort.cohort import Cohort
-from longsynth.evaluation.base import Setting, metric
+from longsynth.evaluation.base import MANY_PATIENTS, Setting, metric
 from longsynth.evaluation.hazard_ratios import HazardRatio, baseline_hazard_ratios, channel_hazard_ratios
 from longsynth.exceptions import NotComputableError
 
@@ -16,6 +16,7 @@ Pairs = dict[str, tuple[HazardRatio, HazardRatio]]
     level="survival",
     title="Difference of the log hazard ratio of a static attribute",
     worse="both",
+    most_patients=MANY_PATIENTS,
 )
 def log_hazard_ratio(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Difference of the log hazard ratio of the event: ``(beta_S - beta_R) * sd_R`` of each static attribute.
@@ -61,6 +62,8 @@ def log_hazard_ratio(sample: Cohort, reference: Cohort, _setting: Setting) -> di
     best=1.0,
     worse="lower",
     is_standardised=True,
+    most_patients=MANY_PATIENTS,
+    is_share=True,
 )
 def hazard_ratio_overlap(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Overlap of confidence intervals of the log hazard ratio: ``(I / length_R + I / length_S) / 2``.
@@ -104,6 +107,7 @@ def hazard_ratio_overlap(sample: Cohort, reference: Cohort, _setting: Setting) -
     title="Ratio of the standard errors of the log hazard ratio of a static attribute",
     best=1.0,
     worse="both",
+    most_patients=MANY_PATIENTS,
 )
 def hazard_ratio_errors(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Ratio of the standard errors of the log hazard ratio: ``SE_S / SE_R``; models as in `log_hazard_ratio`.
@@ -151,7 +155,8 @@ def time_varying_log_hazard_ratio(sample: Cohort, reference: Cohort, _setting: S
     Time-varying Cox models, one a channel, on the intervals between visits with the value last observed
     (`longsynth.evaluation.hazard_ratios.channel_hazard_ratios`); scaled as in `log_hazard_ratio`.
 
-    Sees: visits dealt across patients, event times permuted, last visits dropped if the last values tell of the event.
+    Sees: visits dealt across patients, event times permuted. Hardly: last visits dropped, even if the last values tell
+    of the event.
     Does not see: events that come earlier or later in all patients alike, columns that do not go together.
 
     Parameters

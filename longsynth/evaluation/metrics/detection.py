@@ -60,7 +60,7 @@ def detect_transition(sample: Cohort, reference: Cohort, setting: Setting) -> di
 
     As `detect_patient`, with all pairs of a patient in one fold. See `longsynth.evaluation.detection`.
 
-    Sees: visit order shuffled, visits dealt across patients, columns permuted, gaps changed.
+    Sees: visits dealt across patients, columns permuted, gaps changed. Weakly, in 150 patients: visit order shuffled.
     Does not see: what happens over more than two visits, the terminal event.
 
     Parameters

@@ -56,6 +56,7 @@ def mmd(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float
     best=1.0,
     worse="lower",
     most_patients=MOST_PATIENTS,
+    is_share=True,
 )
 def precision(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the share of sample patients within reach of a reference patient.
@@ -95,6 +96,7 @@ def precision(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str,
     best=1.0,
     worse="lower",
     most_patients=MOST_PATIENTS,
+    is_share=True,
 )
 def recall(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the share of reference patients within reach of a sample patient: `precision` with the roles changed.
@@ -170,6 +172,7 @@ def density(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, f
     best=1 - 0.5**N_NEIGHBOURS,
     worse="lower",
     most_patients=MOST_PATIENTS,
+    is_share=True,
 )
 def coverage(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the share of reference patients that reach a sample patient: ``mean_i 1[exists j: |y_j - x_i| <= r_i]``.

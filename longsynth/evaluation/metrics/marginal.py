@@ -17,7 +17,13 @@ CHANNEL = "visits."
 FEWEST_VALUES = 20
 
 
-@metric(block="marginal", level="visit", title="Distributions of numeric columns, visits alike", by_stratum=True)
+@metric(
+    block="marginal",
+    level="visit",
+    title="Distributions of numeric columns, visits alike",
+    by_stratum=True,
+    is_share=True,
+)
 def ks(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the Kolmogorov-Smirnov distance of each numeric column, ``sup_x |F(x) - G(x)|``, and their mean.
 
@@ -49,7 +55,7 @@ def ks(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]
     )
 
 
-@metric(block="marginal", level="visit", title="Distributions of numeric channels, patients alike")
+@metric(block="marginal", level="visit", title="Distributions of numeric channels, patients alike", is_share=True)
 def ks_patient_weighted(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return `ks` of each numeric channel with weight ``1 / T_i`` for a value of a patient who has ``T_i`` of them.
 
@@ -84,7 +90,7 @@ def ks_patient_weighted(sample: Cohort, reference: Cohort, _setting: Setting) ->
     return with_whole(distances, "numeric channel")
 
 
-@metric(block="marginal", level="visit", title="Shares of levels, visits alike", by_stratum=True)
+@metric(block="marginal", level="visit", title="Shares of levels, visits alike", by_stratum=True, is_share=True)
 def tv(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the total variation distance of each column with levels, ``sum_k |p_k - q_k| / 2``, and their mean.
 
@@ -113,7 +119,7 @@ def tv(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]
     return with_whole(by_column(level_columns(sample), level_columns(reference), total_variation), "column with levels")
 
 
-@metric(block="marginal", level="visit", title="Shares of levels of channels, patients alike")
+@metric(block="marginal", level="visit", title="Shares of levels of channels, patients alike", is_share=True)
 def tv_patient_weighted(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return `tv` of each channel with levels, with weight ``1 / T_i`` for a value of a patient who has ``T_i``.
 

@@ -14,7 +14,7 @@ from longsynth.evaluation.marginal import missing_shares
 from longsynth.exceptions import NotComputableError
 
 
-@metric(block="missingness", level="visit", title="Shares of missing values", by_stratum=True)
+@metric(block="missingness", level="visit", title="Shares of missing values", by_stratum=True, is_share=True)
 def missing_rate(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the difference in the share of missing values of each column, ``|P(missing) - Q(missing)|``, and the mean.
 
@@ -51,7 +51,8 @@ def missing_together(sample: Cohort, reference: Cohort, _setting: Setting) -> di
     Pairs of channels over visits and pairs of static attributes over patients; pairs of which one is never or always
     missing in the reference are left out, and count as 0 where that is so in the sample.
 
-    Sees: values missing at random instead of by panels, columns permuted. Not: how often, in whom and when.
+    Sees: values missing at random instead of by panels, columns permuted where real ones are missing by panels.
+    Not: how often, in whom and when.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from longsynth.cohort.cohort import Cohort
 from longsynth.evaluation import risk_model
-from longsynth.evaluation.base import WHOLE, Setting, metric
+from longsynth.evaluation.base import MANY_PATIENTS, WHOLE, Setting, metric
 from longsynth.evaluation.risk_model import brier_score, fit_risk_model
 from longsynth.evaluation.survival import common_horizon, kaplan_meier, known_until, outcome, step
 from longsynth.exceptions import NotComputableError
@@ -23,6 +23,8 @@ FEWEST_EXPECTED = 5.0
     title="Concordance in real patients of a prognosis learnt from the sample",
     best=1.0,
     worse="lower",
+    most_patients=MANY_PATIENTS,
+    is_share=True,
 )
 def cindex_tstr(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Harrell's C on the reference of a Cox model trained on the sample: ``P(the one at higher risk has it earlier)``.
@@ -63,6 +65,7 @@ def cindex_tstr(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[st
     block="survival",
     level="survival",
     title="Integrated Brier score in real patients of a prognosis learnt from the sample",
+    most_patients=MANY_PATIENTS,
 )
 def brier_tstr(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Mean over time of the Brier score on the reference of a Cox model trained on the sample.
@@ -71,7 +74,7 @@ def brier_tstr(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str
     rule; the model is that of `cindex_tstr`, tau as in `longsynth.evaluation.metrics.survival.km_distance`, for the
     reference alone.
 
-    Sees: what `cindex_tstr` sees, and events that come earlier or later in all patients.
+    Sees: what `cindex_tstr` sees; weakly events that come earlier or later in all patients (better: `calibration`).
     Does not see: censoring that has changed alone, visits after the first.
 
     Parameters
@@ -112,6 +115,7 @@ def brier_tstr(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str
     title="Observed over expected events of a prognosis learnt from the sample",
     best=1.0,
     worse="both",
+    most_patients=MANY_PATIENTS,
 )
 def calibration(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Observed over expected risk in the reference, predicted by a Cox model trained on the sample.

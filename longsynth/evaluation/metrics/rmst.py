@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from longsynth.cohort.cohort import Cohort
-from longsynth.evaluation.base import TIME_UNIT, WHOLE, Setting, metric
+from longsynth.evaluation.base import MANY_PATIENTS, TIME_UNIT, WHOLE, Setting, metric
 from longsynth.evaluation.survival import common_horizon, kaplan_meier, outcome, restricted_mean
 
 
@@ -13,6 +13,7 @@ from longsynth.evaluation.survival import common_horizon, kaplan_meier, outcome,
     title="Difference of the restricted mean survival time",
     worse="both",
     unit=TIME_UNIT,
+    most_patients=MANY_PATIENTS,
 )
 def rmst_difference(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Difference of the mean time without the event up to a horizon: ``int_0^tau S_S(t) - S_R(t) dt``.
@@ -55,6 +56,7 @@ def rmst_difference(sample: Cohort, reference: Cohort, _setting: Setting) -> dic
     level="survival",
     title="Difference of the restricted mean survival time, relative to the real one",
     worse="both",
+    most_patients=MANY_PATIENTS,
 )
 def rmst_relative(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """`rmst_difference` divided by the restricted mean of the reference: ``RMST_S / RMST_R - 1``.

@@ -16,7 +16,7 @@ from longsynth.exceptions import NotComputableError
 from longsynth.schema.types import Column
 
 
-@metric(block="rules", level="cohort", title="Patients who break a rule of the schema")
+@metric(block="rules", level="cohort", title="Patients who break a rule of the schema", is_share=True)
 def rule_violations(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the share of patients with a value that breaks what the schema says about its column.
 
@@ -52,7 +52,7 @@ def rule_violations(sample: Cohort, reference: Cohort, _setting: Setting) -> dic
     return _shares(broken, sample.n_patients)
 
 
-@metric(block="rules", level="visit", title="Values outside the range of real ones")
+@metric(block="rules", level="visit", title="Values outside the range of real ones", is_share=True)
 def outside_range(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the share of values below the least or above the greatest of the reference, or of levels it never has.
 
@@ -92,7 +92,7 @@ def outside_range(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[
     return with_whole(shares, "column")
 
 
-@metric(block="rules", level="trajectory", title="Patients who do what no real patient does")
+@metric(block="rules", level="trajectory", title="Patients who do what no real patient does", is_share=True)
 def unwritten_rules(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the share of patients who break a rule that every reference patient obeys, though nobody declared it.
 

@@ -36,8 +36,8 @@ def detect_sequence(sample: Cohort, reference: Cohort, setting: Setting) -> dict
     describe a patient. Columns are the channels and the time of `longsynth.evaluation.paths.Paths`, which channels
     were observed, and the time since the visit before. The mean over 5 sets of filters and folds.
 
-    Sees: visit order shuffled, visits dealt across patients, gaps made equal, times stretched. Not: static attributes
-    and how follow-up ended.
+    Sees: visit order shuffled, visits dealt across patients, times stretched. Hardly: gaps made equal. Not: static
+    attributes and how follow-up ended.
 
     Parameters
     ----------

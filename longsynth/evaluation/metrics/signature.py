@@ -10,7 +10,7 @@ from longsynth.evaluation.paths import Paths, paired_paths
 from longsynth.evaluation.visit_arrays import Array
 from longsynth.seeding import stream
 
-MOST_PATIENTS = 10_000
+MOST_PATIENTS = 1000
 MOST_VISITS = 100
 
 
@@ -25,8 +25,8 @@ def signature_mmd(sample: Cohort, reference: Cohort, setting: Setting) -> dict[s
     f holds, of a path x(t) from 0, the D end points and the D^2 iterated integrals ``int x_a dx_b``, which tell in
     which order a and b move; each in the reference's standard deviations and through tanh, F = D + D^2.
 
-    Sees: visit order shuffled, visits dealt across patients, columns permuted, patients repeated. Not: marginal
-    distributions as such, the spacing of visits.
+    Sees: patients repeated; visit order shuffled and visits dealt across patients where channels drift. Weakly, where
+    they do not: visits dealt, columns permuted. Not: marginal distributions as such, the spacing of visits.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def signature_mmd(sample: Cohort, reference: Cohort, setting: Setting) -> dict[s
 
     Notes
     -----
-    Values, time and carrying forward as in `longsynth.evaluation.paths.Paths`; at most 10,000 patients a side, records
+    Values, time and carrying forward as in `longsynth.evaluation.paths.Paths`; at most 1,000 patients a side, records
     of more than 100 visits thinned to 100. With many channels most integrals are noise.
 
     References

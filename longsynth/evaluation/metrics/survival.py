@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from longsynth.cohort.cohort import Cohort
-from longsynth.evaluation.base import WHOLE, Setting, metric
+from longsynth.evaluation.base import MANY_PATIENTS, WHOLE, Setting, metric
 from longsynth.evaluation.survival import (
     Curve,
     area_between,
@@ -38,6 +38,8 @@ SHORTEST_SHARE = 0.05
     level="survival",
     title="Mean distance between the Kaplan-Meier curves",
     by_stratum=True,
+    most_patients=MANY_PATIENTS,
+    is_share=True,
 )
 def km_distance(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Mean distance between the Kaplan-Meier curves of the event: ``int_0^tau |S_S(t) - S_R(t)| dt / tau``.
@@ -75,7 +77,13 @@ def km_distance(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[st
     return {WHOLE: area_between(made, real, horizon)}
 
 
-@metric(block="survival", level="survival", title="Largest distance between the Kaplan-Meier curves")
+@metric(
+    block="survival",
+    level="survival",
+    title="Largest distance between the Kaplan-Meier curves",
+    most_patients=MANY_PATIENTS,
+    is_share=True,
+)
 def km_largest(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Largest distance between the Kaplan-Meier curves of the event: ``sup_{t <= tau} |S_S(t) - S_R(t)|``.
 
@@ -112,14 +120,21 @@ def km_largest(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str
     return {WHOLE: float(np.abs(step_differences(made, real, horizon)[0]).max())}
 
 
-@metric(block="survival", level="survival", title="Mean distance between the curves of censoring")
+@metric(
+    block="survival",
+    level="survival",
+    title="Mean distance between the curves of censoring",
+    most_patients=MANY_PATIENTS,
+    is_share=True,
+)
 def censoring_distance(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Mean distance between the reverse Kaplan-Meier curves: ``int_0^tau |G_S(t) - G_R(t)| dt / tau``.
 
     G is the probability of not yet being censored (`longsynth.evaluation.survival.censoring_curve`); tau as in
     `km_distance`, for these curves.
 
-    Sees: follow-up that ends too early or too late, drop-out that has changed.
+    Sees: follow-up that ends too early, drop-out that has changed. Hardly: follow-up that ends too late, as nothing is
+    compared after tau.
     Does not see: events that come earlier, later or less often, which patients are censored, anything about visits.
 
     Parameters
@@ -150,7 +165,13 @@ def censoring_distance(sample: Cohort, reference: Cohort, _setting: Setting) -> 
     return {WHOLE: area_between(made, real, common_horizon(real_end, made, real))}
 
 
-@metric(block="survival", level="survival", title="Difference of survival at round times", worse="both")
+@metric(
+    block="survival",
+    level="survival",
+    title="Difference of survival at round times",
+    worse="both",
+    most_patients=MANY_PATIENTS,
+)
 def milestone_survival(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Difference of the Kaplan-Meier curves at round times: ``S_S(t) - S_R(t)``.
 

@@ -190,7 +190,9 @@ def cross_lag(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str,
     return _pair_errors(matrices[0], matrices[1], real.names)
 
 
-@metric(block="temporal", level="transition", title="Changes from one visit to the next", by_stratum=True)
+@metric(
+    block="temporal", level="transition", title="Changes from one visit to the next", by_stratum=True, is_share=True
+)
 def visit_change(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the mean Kolmogorov-Smirnov distance between changes from one observed value to the next.
 

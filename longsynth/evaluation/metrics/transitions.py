@@ -15,7 +15,9 @@ from longsynth.schema.types import LEVEL_KINDS
 GAP_BINS = 3
 
 
-@metric(block="temporal", level="transition", title="Transitions between levels, by gap", by_stratum=True)
+@metric(
+    block="temporal", level="transition", title="Transitions between levels, by gap", by_stratum=True, is_share=True
+)
 def transition(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the mean distance between the rows of the transition matrices.
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from longsynth.cohort.cohort import Cohort
 from longsynth.evaluation.arms import arms_and_outcome, log_rank
-from longsynth.evaluation.base import TIME_UNIT, WHOLE, Setting, metric
+from longsynth.evaluation.base import MANY_PATIENTS, TIME_UNIT, WHOLE, Setting, metric
 from longsynth.evaluation.cox import fit_cox
 from longsynth.evaluation.survival import common_horizon, kaplan_meier, restricted_mean
 from longsynth.exceptions import NotComputableError
@@ -25,6 +25,7 @@ Arm = tuple[NDArray[np.float64], NDArray[np.bool_]]
     title="Difference of the treatment's log hazard ratio",
     worse="both",
     n_draws=N_DRAWS,
+    most_patients=MANY_PATIENTS,
 )
 def treatment_log_hazard_ratio(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
     """Difference of the treatment's log hazard ratio: ``beta_S - beta_R``, second arm against first.
@@ -70,6 +71,7 @@ def treatment_log_hazard_ratio(sample: Cohort, reference: Cohort, setting: Setti
     worse="both",
     unit=TIME_UNIT,
     n_draws=N_DRAWS,
+    most_patients=MANY_PATIENTS,
 )
 def treatment_rmst(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
     """Difference of the treatment's effect on the restricted mean: ``(RMST_2 - RMST_1)_S - (RMST_2 - RMST_1)_R``.
@@ -118,6 +120,8 @@ def treatment_rmst(sample: Cohort, reference: Cohort, setting: Setting) -> dict[
     best=1.0,
     worse="lower",
     n_draws=N_DRAWS,
+    most_patients=MANY_PATIENTS,
+    is_share=True,
 )
 def treatment_decision(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
     """Agreement of two trials: 1 if they agree, 0 if not; a rate once averaged over many pairs of samples.

@@ -19,7 +19,7 @@ FEWEST_GAPS = 10
 CENSORED = "censored"
 
 
-@metric(block="visit_process", level="trajectory", title="Number of visits a patient", by_stratum=True)
+@metric(block="visit_process", level="trajectory", title="Number of visits a patient", by_stratum=True, is_share=True)
 def visit_count(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the Kolmogorov-Smirnov distance between the numbers of visits a patient, ``sup_k |F(k) - G(k)|``.
 
@@ -48,7 +48,9 @@ def visit_count(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[st
     return {WHOLE: kolmogorov_smirnov(counts[0], counts[1])}
 
 
-@metric(block="visit_process", level="trajectory", title="Time from first to last visit", by_stratum=True)
+@metric(
+    block="visit_process", level="trajectory", title="Time from first to last visit", by_stratum=True, is_share=True
+)
 def visit_span(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the Kolmogorov-Smirnov distance between the times from a patient's first to the last visit.
 
@@ -76,7 +78,7 @@ def visit_span(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str
     return {WHOLE: _distance(spans[0].round_sig_figs(GAP_DIGITS), spans[1].round_sig_figs(GAP_DIGITS), "no visits")}
 
 
-@metric(block="visit_process", level="transition", title="Time between visits", by_stratum=True)
+@metric(block="visit_process", level="transition", title="Time between visits", by_stratum=True, is_share=True)
 def visit_gap(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the Kolmogorov-Smirnov distance between the times from one visit to the next, ``sup_u |F(u) - G(u)|``.
 
@@ -107,7 +109,7 @@ def visit_gap(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str,
     return parts
 
 
-@metric(block="visit_process", level="trajectory", title="Number of visits by how follow-up ended")
+@metric(block="visit_process", level="trajectory", title="Number of visits by how follow-up ended", is_share=True)
 def visit_count_by_event(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the distance between the numbers of visits of patients whose follow-up ended the same way.
 
@@ -136,7 +138,7 @@ def visit_count_by_event(sample: Cohort, reference: Cohort, _setting: Setting) -
     return _by_event(tables[0], tables[1], reference.schema)
 
 
-@metric(block="visit_process", level="transition", title="Time between visits by how follow-up ended")
+@metric(block="visit_process", level="transition", title="Time between visits by how follow-up ended", is_share=True)
 def visit_gap_by_event(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the distance between the times between visits of patients whose follow-up ended the same way.
 
@@ -167,7 +169,7 @@ def visit_gap_by_event(sample: Cohort, reference: Cohort, _setting: Setting) -> 
     return _by_event(tables[0], tables[1], reference.schema)
 
 
-@metric(block="visit_process", level="trajectory", title="Time from last visit to the end of follow-up")
+@metric(block="visit_process", level="trajectory", title="Time from last visit to the end of follow-up", is_share=True)
 def time_since_last_visit(sample: Cohort, reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the distance between the times from the last visit to the end of follow-up, by how follow-up ended.
 
@@ -199,7 +201,7 @@ def time_since_last_visit(sample: Cohort, reference: Cohort, _setting: Setting) 
     return _by_event(tables[0], tables[1], reference.schema)
 
 
-@metric(block="visit_process", level="visit", title="Visits after the end of follow-up")
+@metric(block="visit_process", level="visit", title="Visits after the end of follow-up", is_share=True)
 def visits_after_end(sample: Cohort, _reference: Cohort, _setting: Setting) -> dict[str, float]:
     """Return the share of the sample's visits that lie after their patient's end of follow-up.
 
