@@ -122,7 +122,7 @@ DAMAGES = {
         shuffled,
         ("autocorrelation", "autocorrelation_within", "visit_change", "transition", "detect_patient"),
         (*MARGINS, *OUTCOME, *VISITS, "icc", "between_sd", "within_sd", "association_patient_mean",
-         "association_within_patient"),
+         "association_within_patient", "outside_range"),
     ),
     "visits dealt across patients": Damage(
         dealt,
@@ -141,7 +141,7 @@ DAMAGES = {
     ),
     "times doubled": Damage(
         times_doubled,
-        ("visit_gap", "visit_span", "variogram", "slope_distribution", "km_distance"),
+        ("visit_gap", "visit_span", "variogram", "slope_distribution", "km_distance", "outside_range"),
         ("tv", "missing_rate", "visit_count", "icc", "autocorrelation", "association_first_visit", "log_hazard_ratio"),
     ),
     "last visits dropped for those with events": Damage(
@@ -157,7 +157,8 @@ DAMAGES = {
     "arms swapped": Damage(
         arms_swapped,
         ("treatment_log_hazard_ratio", "treatment_rmst", "slope_arm_effect"),
-        (*VISITS, *ORDER, "ks", "wasserstein", "missing_rate", "km_distance", "censoring_distance", "icc"),
+        (*VISITS, *ORDER, "ks", "wasserstein", "missing_rate", "km_distance", "censoring_distance", "icc",
+         "outside_range"),
     ),
     "event times permuted": Damage(
         event_times_permuted,
@@ -165,7 +166,7 @@ DAMAGES = {
         ("km_distance", "censoring_distance", "association_first_visit", "association_static", "icc"),
     ),
     "20 patients repeated": Damage(
-        twenty_repeated, ("coverage", "recall"), ("rule_violations", "visits_after_end", "outside_range")
+        twenty_repeated, ("coverage", "recall"), ("rule_violations", "visits_after_end")
     ),
 }  # fmt: skip
 

@@ -65,6 +65,12 @@ def level_columns(cohort: Cohort) -> dict[str, NDArray[np.float64]]:
     return columns
 
 
+def value_patients(cohort: Cohort, column: str) -> pl.Series:
+    """Return the id of the patient behind each observed value of a column, in the order of the functions above."""
+    table = numeric_visits(cohort) if column.startswith("visits.") else numeric_static(cohort)
+    return table.drop_nulls(column.removeprefix("visits."))[cohort.schema.patient_id]
+
+
 def patient_weights(cohort: Cohort, channel: str) -> NDArray[np.float64]:
     """Return a weight for each observed value of a channel such that all patients weigh the same.
 

@@ -157,7 +157,8 @@ def explain_detection(synthetic: Cohort, holdout: Cohort, seed: int = 0) -> pl.D
     columns = [_column_of(name, holdout) for name in names]
     distinct = list(dict.fromkeys(columns))
     groups = [[i for i, of in enumerate(columns) if of == column] for column in distinct]
-    loss = _auc_losses(table, [*groups, *([i] for i in range(len(names)))], seed)
+    with _one_thread():
+        loss = _auc_losses(table, [*groups, *([i] for i in range(len(names)))], seed)
     by_column = dict(zip(distinct, loss, strict=False))
     medians = [table.select(names).median().row(0) for table in reversed(tables)]
     found = pl.DataFrame(
@@ -205,7 +206,17 @@ def _cross_fitted_auc(
     rows_per_patient = max(table.height / len(ids) for table, ids in zip(rows, patients, strict=True))
     n_patients = max(FEWEST_PATIENTS, min(fewest, int(MOST_PAIRS / rows_per_patient)))
     n_repeats = n_repeats or int(np.clip(PATIENTS_OF_REPEATS // n_patients, 1, MOST_REPEATS))
-    return float(np.mean([_one_auc(patients, rows, n_patients, seed, repeat, n_trees) for repeat in range(n_repeats)]))
+    with _one_thread():
+        aucs = [_one_auc(patients, rows, n_patients, seed, repeat, n_trees) for repeat in range(n_repeats)]
+    return float(np.mean(aucs))
+
+
+def _one_thread() -> threadpool_limits:
+    """Hold what fits and predicts to one thread: on so few rows more of them only wait for each other.
+
+    Around all fits of a call, not each of them: looking for the libraries to hold takes milliseconds every time.
+    """
+    return threadpool_limits(1, "openmp")
 
 
 def _fewest(patients: list[pl.DataFrame]) -> int:
@@ -258,14 +269,12 @@ def _fitted_folds(
         out = table.folds == fold
         known = ~np.isnan(table.features[~out]).all(axis=0)
         model = HistGradientBoostingClassifier(max_iter=n_trees or N_TREES, random_state=seed)
-        with threadpool_limits(1, "openmp"):  # on so few rows more threads only wait for each other
-            model.fit(table.features[~out][:, known], table.labels[~out])
+        model.fit(table.features[~out][:, known], table.labels[~out])
         yield out, model, known
 
 
 def _predict(model: HistGradientBoostingClassifier, features: Rows) -> NDArray[np.float64]:
-    with threadpool_limits(1, "openmp"):
-        return np.asarray(model.predict_proba(features)[:, 1])
+    return np.asarray(model.predict_proba(features)[:, 1])
 
 
 def _auc_losses(table: _Stacked, groups: list[list[int]], seed: int) -> NDArray[np.float64]:

@@ -2,13 +2,15 @@
 
     python -m tests.benchmarks.judge_false_alarms --metrics cheap --out runs/judge
     python -m tests.benchmarks.judge_false_alarms --metrics costly --out runs/judge
+    python -m tests.benchmarks.judge_false_alarms --metrics outside_range --out runs/judge
     python -m tests.benchmarks.judge_false_alarms --report --out runs/judge --into docs/benchmarks.md
 
 Each seed draws train, holdout and a third sample of as many patients from one population (`simulate_cohort`, four
 channels of different kinds), and judges the third as if it were synthetic. If the judge is right, a value of a metric
 that can be worse in one direction is flagged in 2.5 % of the seeds, one of the others in 5 %. Limits are binomial: with
 as many values as there are, one lies beyond them by luck in one run of twenty. Rows go to ``<out>/<metrics>.jsonl``;
-seeds that are there already are not run again.
+seeds that are there already are not run again. A metric that was run by its name replaces what was found of it among
+all others.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ N_HALVES = 3
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--metrics", choices=KINDS, default=KINDS[0], help="those that are costly, or all others")
+    parser.add_argument("--metrics", default=KINDS[0], help="costly, cheap for all others, or the name of one")
     parser.add_argument("--patients", type=int, default=100, help="in each of the three samples")
     parser.add_argument("--splits", type=int, default=200)
     parser.add_argument("--out", type=Path, default=Path("runs/judge"))
@@ -45,7 +47,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.report:
         run(arguments)
-    table = report([row for kind in KINDS for row in read_rows(arguments.out / f"{kind}.jsonl")])
+    named = {path.stem for path in arguments.out.glob("*.jsonl")} - set(KINDS)
+    table = report(read_rows(arguments.out / f"{metrics}.jsonl") for metrics in (*KINDS, *sorted(named)))
     print(table)
     if arguments.into is not None:
         put_between(arguments.into, MARKS, table)
@@ -64,13 +67,14 @@ def run(arguments: argparse.Namespace) -> None:
         print(arguments.metrics, start + len(found), "of", len(seeds), flush=True)
 
 
-def judged(kind: str, n: int, seeds: list[int]) -> list[dict[str, Any]]:
+def judged(metrics: str, n: int, seeds: list[int]) -> list[dict[str, Any]]:
     """For each seed, what the judge says of each value of a fresh sample."""
     from longsynth.evaluation import evaluate as judge
     from longsynth.evaluation import metrics as _registered  # noqa: F401  (importing it registers the metrics)
     from longsynth.evaluation.base import METRICS
 
-    names = [name for name in METRICS if METRICS[name].is_costly == (kind == "costly")]
+    kind = {name: KINDS[METRICS[name].is_costly] for name in METRICS}
+    names = [name for name in METRICS if kind[name] == metrics] if metrics in KINDS else [metrics]
     for effort in ("CHEAP", "COSTLY"):
         setattr(judge, effort, replace(getattr(judge, effort), n_halves=N_HALVES))
     rows = []
@@ -95,12 +99,15 @@ def _sample(n: int, seed: int) -> Any:
     return Cohort(static, visits.drop(set(cohort.schema.channels) - set(CHANNELS)), schema=schema)
 
 
-def report(rows: Iterable[dict[str, Any]]) -> str:
-    """Return a markdown table: a line a metric."""
+def report(files: Iterable[list[dict[str, Any]]]) -> str:
+    """Return a markdown table: a line a metric, from the last of the files that have it."""
     by_metric: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        for value in row["values"]:
-            by_metric.setdefault(value["metric"], []).append(value)
+    for rows in files:
+        found: dict[str, list[dict[str, Any]]] = {}
+        for row in rows:
+            for value in row["values"]:
+                found.setdefault(value["metric"], []).append(value)
+        by_metric |= found
     n_parts = sum(len({value["part"] for value in values}) for values in by_metric.values())
     lines = [
         "| metric | values a split | not assessed | flagged | nominal | most often flagged value |",

@@ -5,10 +5,14 @@ import polars as pl
 import pytest
 from awkward import awkward_cohorts
 from metric_worlds import dealt_across_patients, halves, relabelled, shuffled_in_time, with_visits, world
+from scipy.special import comb
 
 from longsynth.cohort.cohort import Cohort
+from longsynth.evaluation import evaluate
 from longsynth.evaluation.base import WHOLE, Setting
+from longsynth.evaluation.metrics import rules
 from longsynth.evaluation.metrics.rules import outside_range, rule_violations, unwritten_rules
+from longsynth.evaluation.splits import Effort
 from longsynth.exceptions import NotComputableError
 from longsynth.schema.types import Channel, Schema, StaticColumn, VisitTime
 
@@ -85,11 +89,62 @@ def test_values_outside_the_range_of_real_ones():
     assert outside_range(real, never_cured, SETTING)["visits.stage"] == pytest.approx(share)
 
 
+def test_what_fewer_than_five_patients_have_is_put_down_to_chance():
+    real = clinic()
+    for patients, share in ((4, 0), (5, 5 / 120)):
+        found = outside_range(changed(real, patients, age=pl.lit(99.0)), real, SETTING)
+        assert found["visits.age"] == pytest.approx(share)
+    often = with_visits(
+        real, real.visits.with_columns(age=pl.when(pl.col("patient_id") < 2).then(99.0).otherwise("age"))
+    )
+    assert outside_range(often, real, SETTING)["visits.age"] == 0  # eight values, but of two patients
+
+
 def test_a_fresh_sample_is_outside_as_often_as_expected():
-    found = [outside_range(world(20, seed), world(20, 1000 + seed), SETTING) for seed in range(40)]
-    n = np.mean([world(20, 1000 + seed).n_patients for seed in range(3)])
-    ages = [one["static.age"] for one in found]
-    assert np.mean(ages) == pytest.approx(2 / (n + 1), abs=3 * np.std(ages) / np.sqrt(40) + 0.01)  # ages have ties
+    """k of n values lie beyond the ends of n others: of the 2n in order, k at the ends and then one of the others."""
+    n, n_pairs = 20, 200
+    counts = np.arange(n + 1)
+    expected = (counts + 1) * comb(2 * n - counts - 2, n - 2) / comb(2 * n, n)
+    assert expected[:5] == pytest.approx((counts[:5] + 1) / 2.0 ** (counts[:5] + 2), abs=0.25 / n)  # the limit
+    counted = np.where(counts >= 5, counts / n, 0)
+    mean = expected @ counted
+    error = np.sqrt((expected @ counted**2 - mean**2) / n_pairs)
+    rng = np.random.default_rng(0)
+    schema = Schema(static={"age": StaticColumn(kind="continuous")})
+    people = [Cohort(pl.DataFrame({"patient_id": range(n), "age": rng.normal(size=n)}), schema=schema)
+              for _ in range(2 * n_pairs)]  # fmt: skip
+    pairs = zip(people[::2], people[1::2], strict=True)
+    found = [outside_range(made, real, SETTING)["static.age"] for made, real in pairs]
+    assert np.mean(found) == pytest.approx(mean, abs=3 * error)
+
+
+def tied(n: int, rng: np.random.Generator, first: int) -> Cohort:
+    """Columns whose ends are rare, tied and often not among 100 patients."""
+    static = pl.DataFrame({
+        "patient_id": np.arange(first, first + n), "steep": np.floor(rng.exponential(size=n) / 1.2),
+        "both": np.round(rng.laplace(size=n) / 2), "cliff": (rng.random(n) < 0.004).astype(int),
+        "cliffs": (rng.random(n) < 0.017).astype(int) - (rng.random(n) < 0.017),
+        "level": np.where(rng.random(n) < 0.004, "rare", "common"),
+    })  # fmt: skip
+    columns = {name: StaticColumn(kind="continuous") for name in ("steep", "both", "cliff", "cliffs")}
+    schema = Schema(static={**columns, "level": StaticColumn(kind="categorical", levels=("common", "rare"))})
+    return Cohort(static, schema=schema)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("fewest", "is_calibrated"), [(5, True), (1, False)])
+def test_ties_at_the_ends_flag_no_more_fresh_samples_than_they_should(monkeypatch, fewest, is_calibrated):
+    """At most 2.5 % of 300 samples, within 3 binomial standard errors; not so if every value counts."""
+    monkeypatch.setattr(rules, "FEWEST_OUTSIDE", fewest)
+    monkeypatch.setattr(evaluate, "CHEAP", Effort(n_patients=100, n_splits=39, n_halves=2, n_draws=1))
+    flags = []
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        train, holdout, made = (tied(100, rng, first) for first in (0, 100, 200))
+        found = evaluate.evaluate(made, train=train, holdout=holdout, metrics=["outside_range"], strata=[], seed=seed)
+        flags.append(found.frame()["flagged"].to_list())
+    rates = np.mean(np.array(flags, dtype=float), axis=0)
+    assert bool(rates.max() <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / 300)) is is_calibrated
 
 
 @pytest.mark.parametrize(
@@ -151,8 +206,9 @@ def test_ids_and_the_order_of_rows_do_not_matter():
     made, real = world(40, 2), world(40, 3)
     for metric in (rule_violations, outside_range):
         assert metric(relabelled(made), real, SETTING) == metric(made, real, SETTING)
-        assert metric(dealt_across_patients(made), real, SETTING) == metric(made, real, SETTING)
         assert metric(shuffled_in_time(made), real, SETTING) == metric(made, real, SETTING)
+    dealt = dealt_across_patients(made)  # whose the values outside are matters only where they may be too few patients'
+    assert rule_violations(dealt, real, SETTING) == rule_violations(made, real, SETTING)
 
 
 def test_awkward_cohorts_are_like_themselves_or_have_a_reason():

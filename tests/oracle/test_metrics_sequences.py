@@ -9,14 +9,14 @@ from metric_worlds import dealt_across_patients, relabelled, shuffled_in_time, w
 from longsynth.cohort.cohort import Cohort
 from longsynth.evaluation.base import METRICS, WHOLE, Setting
 from longsynth.evaluation.metrics import alignment, sequence_detection
-from longsynth.evaluation.metrics.alignment import _mmd
+from longsynth.evaluation.metrics.alignment import _alignment_kernel, _mmd, _padded
 from longsynth.evaluation.metrics.signature import _mean_distance, _signatures
 from longsynth.evaluation.paths import Paths, paired_paths
+from longsynth.evaluation.tslearn_lazily import tslearn
 from longsynth.exceptions import NotComputableError
 from longsynth.schema.types import Channel, Schema, VisitTime
 
-ALIGNMENT = pytest.param("alignment_mmd", marks=pytest.mark.slow)  # compiles for many seconds
-NAMES = ("detect_sequence", "forecast_skill", "signature_mmd", "cluster_shares", ALIGNMENT)
+NAMES = ("detect_sequence", "forecast_skill", "signature_mmd", "cluster_shares", "alignment_mmd")
 SETTING = Setting()
 
 
@@ -109,7 +109,25 @@ def test_discrepancy_by_hand_and_without_bias():
     assert abs(np.mean(found)) < 3 * np.std(found) / np.sqrt(300)
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("sigma", [0.3, 2.0, 50.0])
+def test_alignments_are_those_of_tslearn(sigma):
+    """Of 1 to 30 visits, in any order of length; two patients are far from all others."""
+    rng = np.random.default_rng(5)
+    length = np.concatenate([[30, 1], rng.integers(1, 15, 18), [7, 30]])
+    points = rng.normal(size=(len(length), 30, 3))
+    points[[1, 4]] += 1000.0
+    points[np.arange(30) >= length[:, None]] = np.nan
+    found, expected = _alignment_kernel(points, length, sigma), tslearn("metrics").cdist_gak(points, sigma=sigma)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-300)
+
+
+def test_the_padding_of_aligned_patients_is_not_part_of_them():
+    both = [Paths(np.ones((2, width, 2)), np.ones((2, width, 4)), np.array([width, 1])) for width in (3, 5)]
+    padded = _padded(both, 5)
+    assert (~np.isnan(padded)).all(axis=2).sum(axis=1).tolist() == [3, 1, 5, 1]
+    assert padded[2, 4].tolist() == [1, 1, 0.5]
+
+
 def test_few_patients_repeated_are_far_from_the_others_when_aligned():
     real = world(60, 3)
     by_chance = [value("alignment_mmd", world(60, seed), real) for seed in (4, 5, 6)]
