@@ -363,7 +363,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _check_budget(privacy: PrivacyBudget | None, after: Sequence[PrivacyLedger], precision: str) -> None:
-    if not all(isinstance(one, PrivacyLedger) for one in after):
+    if not isinstance(after, Sequence) or not all(isinstance(one, PrivacyLedger) for one in after):
         raise ConfigError("after must be ledgers of earlier private fits, such as [first.ledger]")
     if privacy is None:
         if after:

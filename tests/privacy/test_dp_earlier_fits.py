@@ -85,5 +85,6 @@ def test_a_first_release_that_another_budget_takes_over_counts_once(quick, monke
 def test_what_cannot_be_counted_is_refused():
     with pytest.raises(ConfigError, match="give privacy="):
         ls.Synthesizer(after=[ls.Synthesizer(privacy=BUDGET).ledger])
-    with pytest.raises(ConfigError, match="ledgers of earlier"):
-        ls.Synthesizer(privacy=BUDGET, after=[BUDGET])
+    for after in ([BUDGET], ls.Synthesizer(privacy=BUDGET).ledger, None):
+        with pytest.raises(ConfigError, match="ledgers of earlier"):
+            ls.Synthesizer(privacy=BUDGET, after=after)
