@@ -23,7 +23,7 @@ from longsynth.encoding import CohortEncoder
 from longsynth.exceptions import ArtifactError, CohortError, ConfigError, NotFittedError, PrivacyError
 from longsynth.generators.earlier_fits import check_counted, check_unspent, remember, spent_by
 from longsynth.generators.fit import fit_model
-from longsynth.generators.folder import is_paid_for
+from longsynth.generators.folder import paid_events
 from longsynth.generators.model import Model
 from longsynth.generators.private_fit import fit_private
 from longsynth.generators.settings import FitSettings
@@ -174,8 +174,7 @@ class Synthesizer:
                 is_kept=work_dir is not None,
             )
             if self.ledger is not None:
-                if not is_paid_for(settings.folder):
-                    check_counted(train, self.ledger)
+                check_counted(train, self.ledger, paid_events(settings.folder))
                 try:
                     self._model, self.training_record = fit_private(train, self.ledger, settings, SecretRandomness())
                 finally:
@@ -364,7 +363,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _check_budget(privacy: PrivacyBudget | None, after: Sequence[PrivacyLedger], precision: str) -> None:
-    if not all(isinstance(one, PrivacyLedger) for one in after):
+    if not isinstance(after, Sequence) or not all(isinstance(one, PrivacyLedger) for one in after):
         raise ConfigError("after must be ledgers of earlier private fits, such as [first.ledger]")
     if privacy is None:
         if after:

@@ -27,7 +27,7 @@ def audit_command(
     schema: SchemaFile,
     epsilon: Annotated[float, typer.Option("--epsilon", help="The claim to refute; smaller is stronger privacy.")],
     delta: Delta,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for audit.json and audit.csv.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for audit.json, audit.csv and README.")],
     static: Static = None,
     visits: Visits = None,
     max_visits: MaxVisits = None,
@@ -54,9 +54,10 @@ def audit_command(
     with output_folder(output, made_by) as folder:
         (folder / "audit.json").write_text(found.to_json() + "\n", encoding="utf-8")
         found.frame().write_csv(folder / "audit.csv")
+        (folder / "README.txt").write_text(f"{found.reading()}\n{INTERNAL}\n", encoding="utf-8")
     for attacker, sees, right, bound in found.rows():
         say(f"{attacker}: {right} guesses right, epsilon {bound} (sees {sees})")
-    say(f"{found.reading()}\n{INTERNAL}\nWrote audit.json and audit.csv to {output}.")
+    say(f"{found.reading()}\n{INTERNAL}\nWrote audit.json, audit.csv and README.txt to {output}.")
     end_missed([found.reading()] if found.is_refuted else [])
 
 

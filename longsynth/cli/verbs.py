@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from longsynth.cli.ledger import ledger_text
+from longsynth.cli.ledger import check_kept, ledger_text
 from longsynth.cli.outputs import check_replaceable, counting, on_terminal, output_folder, say, waiting, write_text
 from longsynth.exceptions import ConfigError, LongsynthError
 
@@ -175,6 +175,8 @@ def fit(
 
     check_writable(output)
     privacy = _budget(epsilon, delta, max_visits)
+    if privacy is not None:
+        check_kept(output, after or ())
     cohort = _read(static, visits, schema, drop_after_event)
     from longsynth.synthesizer import Synthesizer, load
     from longsynth.training.expected import expected_text

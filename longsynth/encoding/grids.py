@@ -36,12 +36,12 @@ def numeric_cells(
     """
     step = 10.0**-decimals
     n_values = int(np.floor((upper - lower) / step + 1e-6)) + 1
-    borders = np.arange(n_values + 1)
+    borders = np.arange(min(n_values, MAX_CELLS) + 1.0)  # floats: a declared range may hold more values than integers
     if n_values > MAX_CELLS:
-        even, away = np.linspace(0, n_values, _N_EVEN + 1), np.geomspace(1, n_values, _N_LOG + 1)
+        even, away = np.linspace(0, float(n_values), _N_EVEN + 1), np.geomspace(1, float(n_values), _N_LOG + 1)
         centre = 0 if fine_at is None else np.floor((fine_at - lower) / step + 1e-6)
         fine = np.concatenate([[centre], centre + away, centre - away])
-        borders = np.unique(np.concatenate([even, fine]).round().astype(np.int64))
+        borders = np.unique(np.concatenate([even, fine]).round())
         borders = borders[(borders >= 0) & (borders <= n_values)]
     knots = _knots(lower + borders[:-1] * step, lower + (borders[1:] - 1) * step, step)
     cumulative = np.linspace(0, 1, len(borders))

@@ -45,7 +45,7 @@ class LevelCodec:
         return np.bincount(self.class_of_level, weights=self.shares, minlength=self.n_classes)
 
     def encode(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return codes (int16) and positions of level numbers, -1 where missing.
+        """Return codes (int16, or int32 for very long lists) and positions of level numbers, -1 where missing.
 
         The position tells the levels of a shared class apart: it is the middle of the level's part of the class.
         """
@@ -53,7 +53,8 @@ class LevelCodec:
         level = np.where(missing, 0, values).astype(np.int64)
         codes = np.where(missing, self.n_classes, self.class_of_level[level])
         start, width = self._parts()
-        return codes.astype(np.int16), np.where(missing, 0.5, (start + width / 2)[level])
+        small = self.n_classes <= np.iinfo(np.int16).max
+        return codes.astype(np.int16 if small else np.int32), np.where(missing, 0.5, (start + width / 2)[level])
 
     def decode(self, codes: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Return level numbers, -1 where missing."""

@@ -11,6 +11,9 @@ from longsynth.cohort.cohort import Cohort
 from longsynth.exceptions import PrivacyError
 from longsynth.generators.folder import digest_of
 
+Event = tuple[float, float, int]
+"""Noise multiplier, sample rate and number of steps of one spend."""
+
 _MADE: dict[str, list[PrivacyLedger]] = {}
 """Ledgers of the fits in this process, by hash of the tables."""
 
@@ -34,8 +37,17 @@ def check_unspent(ledger: PrivacyLedger) -> None:
         )
 
 
-def check_counted(train: Cohort, ledger: PrivacyLedger) -> None:
+def check_counted(train: Cohort, ledger: PrivacyLedger, paid: Sequence[Event] = ()) -> None:
     """Raise unless the budget covers every fit of these patients that this process has made.
+
+    Parameters
+    ----------
+    train : Cohort
+        The patients.
+    ledger : PrivacyLedger
+        Of the fit that is about to be made.
+    paid : sequence of (float, float, int)
+        What the fit that is carried on has spent already, which is not counted twice.
 
     Raises
     ------
@@ -43,6 +55,7 @@ def check_counted(train: Cohort, ledger: PrivacyLedger) -> None:
         A search over settings on private data would cost more than any one of its budgets says.
     """
     made = _MADE.get(digest_of(train).hexdigest(), [])
+    made = [one for one in made if not paid or not _begins_with(one, paid, ledger.earlier)]
     spent = Counter(event for one in made for event in replace(one, earlier=()).events)
     if spent - Counter(replace(ledger, spends=[]).events):
         epsilons = ", ".join(f"{one.epsilon:.3g}" for one in made)
@@ -59,5 +72,10 @@ def remember(train: Cohort, ledger: PrivacyLedger) -> None:
     if not ledger.spends:
         return
     made = _MADE.setdefault(digest_of(train).hexdigest(), [])
-    kept = [one for one in made if ledger.spends[: len(one.spends)] != one.spends]
+    kept = [one for one in made if not _begins_with(ledger, replace(one, earlier=()).events, one.earlier)]
     made[:] = [*kept, replace(ledger, spends=list(ledger.spends))]
+
+
+def _begins_with(ledger: PrivacyLedger, events: Sequence[Event], earlier: tuple[Spend, ...]) -> bool:
+    """Whether a fit after the same earlier ones spent these first, at whatever budget."""
+    return ledger.earlier == earlier and replace(ledger, earlier=()).events[: len(events)] == list(events)

@@ -55,6 +55,16 @@ def is_paid_for(folder: Path) -> bool:
     return any((folder / name).exists() for name in (FIRST_RELEASE, RELEASES))
 
 
+def paid_events(folder: Path) -> list[tuple[float, float, int]]:
+    """Return noise multiplier, sample rate and steps of the noisy counts that the folder holds, in order."""
+    if (folder / RELEASES).exists():
+        spends = json.loads((folder / RELEASES).read_text())["ledger"]["spends"]
+        return [(spend["noise_multiplier"], spend["sample_rate"], spend["n_steps"]) for spend in spends]
+    if (folder / FIRST_RELEASE).exists():
+        return [(json.loads((folder / FIRST_RELEASE).read_text())["noise_multiplier"], 1.0, 1)]
+    return []
+
+
 def _check_note(
     digest: Any, settings: FitSettings, told: dict[str, Any], name: str, *, must_exist: bool = False
 ) -> None:

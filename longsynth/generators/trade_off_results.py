@@ -93,8 +93,16 @@ class TradeOff:
     @property
     def epsilon_spent(self) -> float:
         """What the private fits cost together: the sum of their epsilons. The other arms have no guarantee at all."""
-        fits = {(row.epsilon, row.seed) for row in self.rows if row.epsilon is not None}
-        return float(sum(epsilon for epsilon, _ in fits if epsilon is not None))
+        return float(sum(epsilon for epsilon, _ in self._private_fits))
+
+    @property
+    def delta_spent(self) -> float:
+        """The sum of the deltas of the private fits, which belongs to that of their epsilons."""
+        return self.delta * len(self._private_fits)
+
+    @property
+    def _private_fits(self) -> set[tuple[float, int]]:
+        return {(row.epsilon, row.seed) for row in self.rows if row.epsilon is not None}
 
     def __repr__(self) -> str:
         epsilons = sorted({row.epsilon for row in self.rows if row.epsilon is not None})
@@ -155,8 +163,9 @@ class TradeOff:
         """Return what must be said beside every number of the study."""
         return (
             "Internal: these numbers are computed on real patients and are outside any guarantee. The private fits "
-            f"together cost epsilon = {self.epsilon_spent:g}, their sum; the other arms have no guarantee at all. "
-            "An epsilon that is chosen by looking at them was chosen by looking at the patients. "
+            f"together cost epsilon = {self.epsilon_spent:g} and delta = {self.delta_spent:g}, their sums; the other "
+            "arms have no guarantee at all. An epsilon that is chosen by looking at them was chosen by looking at the "
+            "patients. "
             f"{SMALLER_IS_STRONGER}"
         )
 

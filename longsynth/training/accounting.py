@@ -83,8 +83,9 @@ def noise_for(epsilon: float, delta: float, events: Callable[[float], Sequence[E
     if excess(high) > 0:
         least = rounded_up(epsilon * math.exp(excess(high)))
         raise PrivacyError(
-            f"no noise is enough for epsilon {epsilon:g}: it takes more than {least:g}, which is weaker privacy. A fit "
-            f"that is carried on has part of it from what was paid for before; one {ANEW} pays once more"
+            f"no noise is enough for epsilon {epsilon:g}: it takes more than {least:g}, which is weaker privacy. "
+            "Earlier fits that the budget covers (after=, --after) are part of it, and stay so. What a fit that is "
+            f"carried on has paid for is part of it too; one {ANEW} pays once more instead"
         )
     found = float(brentq(excess, low, high, xtol=_TOLERANCE / 4)) if low < high else high
     while excess(found) > 0:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from private_worlds import declared_schema, made_cohort, quick_private
+from private_worlds import declared_schema, forget_fits, made_cohort, quick_private
 from pytorch_lightning.utilities import rank_zero_only
 
 import longsynth as ls
@@ -75,6 +75,20 @@ def test_a_further_fit_counts_the_one_before(run):
     code, out, err = run("fit", *TABLES, "--epsilon", 12, "--delta", "1e-3", "--after", "first", "-o", "second")
     assert code == 0, err
     assert "earlier fits of the same patients included" in " ".join(out.split()) and out.count("Gaussian") == 6
+
+
+def test_a_private_fit_is_not_replaced_by_one_that_does_not_count_it(run, folder):
+    """Its ledger would be lost, and with it what the patients have cost."""
+    assert run("fit", *TABLES, *BUDGET, "-o", "spent")[0] == 0
+    forget_fits()
+    before = (folder / "spent" / "record.json").read_bytes()
+    for again in ((), ("--resume",), ("--seed", 1)):
+        code, _, err = run("fit", *TABLES, *BUDGET, *again, "-o", "spent")
+        assert code == 2 and "--after spent" in " ".join(err.split())
+        assert (folder / "spent" / "record.json").read_bytes() == before
+    larger = ("--epsilon", 12, "--delta", "1e-3", "--after", folder / "spent")
+    code, out, err = run("fit", *TABLES, *larger, "-o", "spent")
+    assert code == 0 and out.count("Gaussian") == 6, err
 
 
 REFUSALS = {

@@ -213,7 +213,9 @@ def run(tmp_path, monkeypatch, capsys, train, correct):
 def test_the_verb_writes_the_bounds_and_says_that_they_are_internal(run, correct, tmp_path):
     code, said, asked = run(correct, "--delta", "1e-5", "--canaries", "40")
     assert code == 0
-    assert {path.name for path in (tmp_path / "audit").iterdir()} == {"audit.json", "audit.csv", "longsynth.json"}
+    written = {path.name for path in (tmp_path / "audit").iterdir()}
+    assert written == {"audit.json", "audit.csv", "README.txt", "longsynth.json"}
+    assert "Keep this result internal" in (tmp_path / "audit" / "README.txt").read_text()
     assert Audit.from_json((tmp_path / "audit" / "audit.json").read_text()) == correct
     assert "internal" in said.out and "at least" in said.out
     ((train, privacy), options) = asked[0]

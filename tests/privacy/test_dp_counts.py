@@ -1,10 +1,12 @@
 """How noisy counts are read: what is nothing but noise decides as little as it can."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from private_worlds import declared_schema, made_cohort, margins_of
 
-from longsynth.encoding.grids import level_cells, weigh_levels
+from longsynth.encoding.grids import MAX_CELLS, level_cells, numeric_cells, weigh_levels
 from longsynth.encoding.private import cell_encoder
 from longsynth.encoding.private_counts import cell_sums, n_counts, visits_length
 from longsynth.encoding.private_sizes import Sizes, read_sizes, size_sums
@@ -26,6 +28,26 @@ def test_noise_alone_hardly_ever_sets_the_contribution_bound(sd):
 def test_where_nothing_stands_out_the_most_common_is_taken():
     found = read_sizes(size_sums(TRAIN), 1000.0, TRAIN.schema, None)
     assert found.max_visits > 1 and found.longest > 1
+
+
+@pytest.mark.parametrize(("upper", "decimals"), [(1e4, 3), (2e9, 0), (1e12, 6), (1e300, 0)])
+def test_a_declared_range_of_very_many_values_takes_few_cells(upper, decimals):
+    """One number a recordable value would fill the memory: times of day are counted in seconds."""
+    tracemalloc.start()
+    cells = numeric_cells(0.0, upper, decimals, (0.0, upper))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert cells.n_classes <= MAX_CELLS and most < 2e6
+    codes, _ = cells.encode(np.array([0.0, upper / 2, upper, np.nan]))
+    assert codes[0] == 0 and codes[2] == cells.n_classes - 1 and codes[3] == cells.n_classes
+    assert 0 < codes[1] < codes[2]
+
+
+def test_very_many_levels_are_counted_each():
+    """A code list of diagnoses is longer than small integers count."""
+    cells = level_cells(tuple(f"code {number}" for number in range(40_000)))
+    codes, _ = cells.encode(np.array([0, 39_999, -1]))
+    assert codes.tolist() == [0, 39_999, 40_000]
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.9])

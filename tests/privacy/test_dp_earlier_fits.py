@@ -62,8 +62,29 @@ def test_a_fit_that_failed_after_it_had_paid_counts_and_one_carried_on_does_not(
     ls.Synthesizer(privacy=LARGER, after=[carried_on.ledger]).fit(TRAIN)
 
 
+def test_a_fit_is_not_carried_on_past_another_one_that_it_does_not_count(quick, monkeypatch, tmp_path):
+    """Both together would have cost more than either of them says."""
+    cut_off = ls.Synthesizer(privacy=BUDGET)
+    with monkeypatch.context() as broken, pytest.raises(RuntimeError):
+        broken.setattr(private_fit, "train_model", lambda *_: (_ for _ in ()).throw(RuntimeError))
+        cut_off.fit(TRAIN, work_dir=tmp_path)
+    ls.Synthesizer(privacy=LARGER, after=[cut_off.ledger]).fit(TRAIN)
+    with pytest.raises(PrivacyError, match="search on private data"):
+        ls.Synthesizer(privacy=BUDGET).fit(TRAIN, work_dir=tmp_path, resume=True)
+
+
+def test_a_first_release_that_another_budget_takes_over_counts_once(quick, monkeypatch, tmp_path):
+    with monkeypatch.context() as refused, pytest.raises(PrivacyError, match="delta is too large"):
+        refused.setattr(private_fit, "noise_for", lambda *_: 0.1)
+        ls.Synthesizer(privacy=ls.PrivacyBudget(epsilon=9, delta=0.09)).fit(TRAIN, work_dir=tmp_path)
+    monkeypatch.setattr(private_fit, "epsilon_of", lambda events, delta: 0.1 * len(events) + delta)
+    whole = ls.Synthesizer(privacy=BUDGET).fit(TRAIN, work_dir=tmp_path, resume=True)
+    ls.Synthesizer(privacy=LARGER, after=[whole.ledger]).fit(TRAIN)
+
+
 def test_what_cannot_be_counted_is_refused():
     with pytest.raises(ConfigError, match="give privacy="):
         ls.Synthesizer(after=[ls.Synthesizer(privacy=BUDGET).ledger])
-    with pytest.raises(ConfigError, match="ledgers of earlier"):
-        ls.Synthesizer(privacy=BUDGET, after=[BUDGET])
+    for after in ([BUDGET], ls.Synthesizer(privacy=BUDGET).ledger, None):
+        with pytest.raises(ConfigError, match="ledgers of earlier"):
+            ls.Synthesizer(privacy=BUDGET, after=after)

@@ -130,7 +130,8 @@ def _ends(knots: np.ndarray, half: int) -> np.ndarray:
 def test_the_cost_is_the_sum_of_all_private_fits(study, made):
     assert study.epsilon_spent == 8
     assert made.epsilon_spent == 3 * (1 + 3 + 8)
-    assert "Internal" in made.warning() and "epsilon = 36" in made.warning()
+    assert made.delta_spent == pytest.approx(9 * made.delta)
+    assert "Internal" in made.warning() and f"epsilon = 36 and delta = {9 * made.delta:g}" in made.warning()
     assert "Smaller epsilon means stronger privacy" in made.warning()
 
 
