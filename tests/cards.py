@@ -23,7 +23,7 @@ of the patients. The **distance** is (value - ceiling) in standard deviations of
 lies beyond the band on the side that is worse.
 
 Where something cannot be computed the result is "not assessed" with the reason, never a number. Metrics marked *costly*
-train a model or compare all pairs of patients; those marked *strata* are also computed within strata. Each has a card
+train a model, which takes a second or more; those marked *strata* are also computed within strata. Each has a card
 with its formula, what it sees and what it does not.
 """
 ATTACKS_PAGE = """# Attacks

@@ -18,7 +18,7 @@ MOST_VISITS = 30
 
 
 @metric(
-    block="distance", level="trajectory", title="Distance of aligned trajectories (GAK)", is_costly=True,
+    block="distance", level="trajectory", title="Distance of aligned trajectories (GAK)",
     most_patients=MOST_PATIENTS, most_visits=MOST_VISITS,
 )  # fmt: skip
 def alignment_mmd(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
