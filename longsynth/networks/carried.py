@@ -18,6 +18,12 @@ def width(table: ItemTable) -> int:
     return 2 * table.n_columns + 2 * len(table.n_classes)
 
 
+def owners(table: ItemTable) -> list[int]:
+    """Return which channel each of the carried columns is about."""
+    channels = list(range(len(table.n_classes)))
+    return [*table.owners, *table.owners, *channels, *channels]
+
+
 @dataclass(frozen=True)
 class OwnColumns:
     """Where an item finds its own past among the columns of a context.

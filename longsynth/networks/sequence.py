@@ -87,7 +87,8 @@ class SequenceNetwork(nn.Module):
         if backbone == MEMORYLESS:
             self.gaps: Any = TiltedGapHead(times, after + history.WIDTH + 1, size.n_units)
             if channel_items:
-                self.channels = TiltedHead(channel_items, channels, size.n_units)
+                own = carried.owners(self.table)
+                self.channels = TiltedHead(channel_items, channels, size.n_units, owners=own)
             return
         self.gaps = GapHead(
             times.edges,

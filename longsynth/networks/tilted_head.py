@@ -80,6 +80,8 @@ class TiltedHead(nn.Module):
         Units of the hidden layer.
     given : Given or None
         An item whose margin is known by the class of an item before it; its weights may differ by that class too.
+    owners : sequence of int
+        Which item alone sees each of the first columns of the context, but for the hidden layer; all see the others.
     """
 
     margins: Tensor
@@ -87,10 +89,18 @@ class TiltedHead(nn.Module):
     given_target: Tensor
     basis: Tensor
     mask: Tensor
+    context_mask: Tensor
     can_be_missing: Tensor
     missing_margin: Tensor
 
-    def __init__(self, items: Sequence[ItemSpec], context_size: int, n_units: int, given: Given | None = None) -> None:
+    def __init__(
+        self,
+        items: Sequence[ItemSpec],
+        context_size: int,
+        n_units: int,
+        given: Given | None = None,
+        owners: Sequence[int] = (),
+    ) -> None:
         super().__init__()
         self.items, self.given = list(items), given
         self.table = ItemTable(items)
@@ -110,9 +120,11 @@ class TiltedHead(nn.Module):
         self._buffer("margins", margins, kept=True)
         self._buffer("can_be_missing", np.array([item.can_be_missing for item in items]))
         self._buffer("missing_margin", np.log(missing / (1 - missing)), kept=True)
-        owners = np.array(self.table.owners)[:, None]
-        before = np.repeat(np.arange(len(items)), self.n_weights)[None, :]
-        self._buffer("mask", owners < before)
+        outputs = np.repeat(np.arange(len(items)), self.n_weights)[None, :]
+        self._buffer("mask", np.array(self.table.owners)[:, None] < outputs)
+        seen = np.ones((context_size, outputs.shape[1]), bool)
+        seen[: len(owners)] = np.array(owners, int)[:, None] == outputs
+        self._buffer("context_mask", seen)
         n_outputs = len(items) * self.n_weights
         self.context = nn.Parameter(torch.zeros(context_size, n_outputs))
         self.before = nn.Parameter(torch.zeros(self.table.n_columns, n_outputs))
@@ -129,7 +141,7 @@ class TiltedHead(nn.Module):
     def _from_context(self, context: Tensor) -> Tensor:
         """What the context (R, D) adds to the weights, shape (R, C * (B + 1))."""
         context = context.clamp(-MOST_CONTEXT, MOST_CONTEXT)
-        return context @ self.context + functional.silu(context @ self.hidden) @ self.out
+        return context @ (self.context * self.context_mask) + functional.silu(context @ self.hidden) @ self.out
 
     def weights_of(self, context: Tensor, codes: Tensor) -> Tensor:
         """Weights (R, C, B + 1) given the context (R, D) and the items before each in codes (R, C)."""
