@@ -97,7 +97,7 @@ def merge_cells(
     low, high = cells.knots[:, 0], cells.knots[:, -1]
     half = np.where(low == high, 0.0, step / 2)  # a cell of many values reaches half a step beyond its outermost
     first, last = (low + half)[starts], (high - half)[stops - 1]
-    missing = 0.0 if missing_sd is None else _missing_share(counts[-1], masses.sum(), missing_sd)
+    missing = 0.0 if missing_sd is None else missing_share(counts[-1], masses.sum(), missing_sd)
     return NumericCodec(cumulative, _knots(first, last, step), missing, cells.decimals, cells.bounds, cells.scale)
 
 
@@ -163,7 +163,7 @@ def weigh_levels(cells: LevelCodec, counts: np.ndarray, sd: float, missing_sd: f
     if len(masses) > MAX_CLASSES:
         by_mass = np.argsort(-masses, kind="stable")
         class_of_level[by_mass] = np.minimum(np.arange(len(masses)), MAX_CLASSES - 1)
-    missing = 0.0 if missing_sd is None else _missing_share(counts[-1], total, missing_sd)
+    missing = 0.0 if missing_sd is None else missing_share(counts[-1], total, missing_sd)
     return LevelCodec(cells.levels, class_of_level, masses / masses.sum(), missing)
 
 
@@ -185,7 +185,7 @@ def _least_mass(total: float, sd: float) -> float:
     return max(_LEAST_SHARE * total, _LEAST_NOISE * sd)
 
 
-def _missing_share(missing: float, seen: float, sd: float) -> float:
+def missing_share(missing: float, seen: float, sd: float) -> float:
     """Return the expected share of missing values given its noisy count.
 
     Beforehand it is as likely that none is missing as that some are, any share of them as likely as another. A share of

@@ -16,6 +16,7 @@ from longsynth.encoding.declared import column_type, number_type
 from longsynth.encoding.grids import (
     level_cells,
     merge_cells,
+    missing_share,
     numeric_cells,
     shares_of_part,
     weigh_levels,
@@ -23,7 +24,7 @@ from longsynth.encoding.grids import (
 from longsynth.encoding.items import Item, bounds_of, column_of, reference_of
 from longsynth.encoding.levels import LevelCodec
 from longsynth.encoding.numeric import NumericCodec
-from longsynth.encoding.private_counts import cells_a_count, n_counts
+from longsynth.encoding.private_counts import n_counts
 from longsynth.encoding.private_sizes import Sizes, recordable_step
 from longsynth.encoding.visit_times import TimeScale
 from longsynth.schema.types import DAYS_PER_UNIT, NUMERIC_KINDS, Level, Schema
@@ -152,11 +153,12 @@ def read_margins(cells: CohortEncoder, noisy: np.ndarray, sd: float, sizes: Size
     encoder.channel_items, encoder.gap, encoder.time_scale = [], None, None
     if cells.gap is None or cells.time_scale is None:
         return PrivateMargins(encoder, duration_given_event=by_event)
-    n_visits = float(noisy[-4])
-    for item in cells.channel_items:
-        encoder.channel_items.append(replace(item, codec=counts.codec_of_visits(item.codec, n_visits, True)))
-    encoder.gap, encoder.time_dtype = counts.codec_of_visits(cells.gap, n_visits, False), cells.time_dtype
-    going, ends, stops = np.maximum(counts.rest[1:], [sd, 0.0, sd]) * [sizes.max_visits, 1.0, 1.0]
+    codecs = [counts.codec_of_visits(item.codec) for item in cells.channel_items]
+    encoder.gap, encoder.time_dtype = counts.codec_of_visits(cells.gap), cells.time_dtype
+    shares = counts.missing_shares(len(codecs))
+    for item, codec, share in zip(cells.channel_items, codecs, shares, strict=True):
+        encoder.channel_items.append(replace(item, codec=replace(codec, missing_share=share)))
+    going, ends, stops = np.maximum(counts.rest, [sd, 0.0, sd]) * [sizes.max_visits, 1.0, 1.0]
     by_role = {item.role: item.codec for item in encoder.static_items}
     old, total = cells.time_scale, going + ends + stops
     typical = _median(by_role["duration"]) if "duration" in by_role else _median(by_role["span"]) * old.step
@@ -179,13 +181,15 @@ class _Reader:
         """The codec of an item with one value a patient."""
         return self._codec(cells, self._next(n_counts(cells)), self.sd if can_be_missing else None)
 
-    def codec_of_visits(self, cells: Any, n_visits: float, can_be_missing: bool) -> Any:
-        """The codec of an item with one value a visit; where one is missing is what the others leave of all visits."""
-        counts = self._next(n_counts(cells) - 1)
-        n_widest = -(-cells.n_classes // cells_a_count(cells)[0])
-        missing = round(n_visits - float(counts[:n_widest].sum()), 6)  # without noise, 0 where none is missing
-        sd = self.sd * float(np.sqrt(n_widest + 1))
-        return self._codec(cells, np.append(counts, missing), sd if can_be_missing else None)
+    def codec_of_visits(self, cells: Any) -> Any:
+        """The codec of an item with one value a visit, without its share of missing values."""
+        return self._codec(cells, np.append(self._next(n_counts(cells) - 1), 0.0), None)
+
+    def missing_shares(self, n_channels: int) -> list[float]:
+        """The share of visits at which each channel is missing."""
+        *observed, visits = self._next(n_channels + 1).tolist()
+        sd = self.sd * float(np.sqrt(2.0))
+        return [missing_share(round(visits - one, 6), max(one, self.sd), sd) for one in observed]
 
     def _codec(self, cells: Any, counts: np.ndarray, missing_sd: float | None) -> Any:
         if isinstance(cells, LevelCodec):

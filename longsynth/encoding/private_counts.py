@@ -19,6 +19,7 @@ from longsynth.encoding.numeric import NumericCodec
 from longsynth.encoding.private_sizes import Sizes
 
 _VISITS_SHARE = 2.0
+OBSERVED_WEIGHT = 0.5
 
 
 def truncate(encoded: EncodedCohort, max_visits: int) -> tuple[EncodedCohort, np.ndarray]:
@@ -39,11 +40,13 @@ def cell_sums(cells: CohortEncoder, encoded: EncodedCohort, sizes: Sizes) -> np.
     Numeric items are counted by cell and by groups of cells, durations also by event type. In each count of an item
     with one value a patient, a patient adds 1 to one cell; those without a value are counted last.
 
-    The counts of items with one value a visit, and of the visits themselves, are one vector a patient. It is divided by
-    its own length, or by ``usual_visits`` where that is more, and multiplied by :func:`visits_length`: so the bound is
-    reached by most patients, also where most channels are missing at most visits, and no record weighs more for being
-    long. The last three sums are further visits over ``max_visits``, records that end at a visit, and records that end
-    later: altogether a vector of length :func:`cell_sensitivity`.
+    The counts of items with one value a visit are one vector a patient. It is divided by its own length, or by
+    ``usual_visits`` where that is more, and multiplied by :func:`visits_length`: so the bound is reached by most
+    patients, also where most channels are missing at most visits. Patients with few measurements have short vectors and
+    would weigh too much where it is counted what is missing. So the visits, and those at which each channel is
+    observed, are counted once more, with weights that depend on the number of visits alone: half of one over this
+    number, or over ``usual_visits`` where that is more. The last three sums are further visits over ``max_visits``,
+    records that end at a visit, and records that end later: altogether a vector of length :func:`cell_sensitivity`.
 
     Parameters
     ----------
@@ -65,12 +68,15 @@ def cell_sums(cells: CohortEncoder, encoded: EncodedCohort, sizes: Sizes) -> np.
         )
     if cells.gap is not None:
         length = np.maximum(_lengths(cells, encoded), sizes.usual_visits)
-        weight = np.repeat(visits_length(cells) / length, encoded.n_visits)
-        sums += [_count(codec, codes, weight)[:-1] for codec, codes in _of_visits(cells, encoded)]
         counts, ends = encoded.n_visits, float(encoded.ends_at_visit.sum())
+        weight = np.repeat(visits_length(cells) / length, counts)
+        sums += [_count(codec, codes, weight)[:-1] for codec, codes in _of_visits(cells, encoded)]
+        even = np.repeat(OBSERVED_WEIGHT / np.maximum(counts, sizes.usual_visits), counts)
+        n_classes = np.array([item.codec.n_classes for item in cells.channel_items])
+        sums.append(np.append(even @ (encoded.codes < n_classes), even.sum()))
         going = float(np.maximum(counts - 1, 0).sum()) - ends
         stops = float((counts > 0).sum()) - ends - cut.sum()
-        sums.append(np.array([weight.sum(), going / sizes.max_visits, ends, stops]))
+        sums.append(np.array([going / sizes.max_visits, ends, stops]))
     return np.concatenate(sums)
 
 
@@ -85,7 +91,7 @@ def _of_visits(cells: CohortEncoder, encoded: EncodedCohort) -> Iterator[tuple[N
 def _lengths(cells: CohortEncoder, encoded: EncodedCohort) -> np.ndarray:
     """Length (N,) of each patient's vector of counts of visits, as L2 norm, before any weight."""
     owners = np.repeat(np.arange(encoded.n_patients), encoded.n_visits)
-    squares = encoded.n_visits.astype(float) ** 2
+    squares = np.zeros(encoded.n_patients)
     for codec, codes in _of_visits(cells, encoded):
         has_value = codes < codec.n_classes
         owner, code = owners[has_value], codes[has_value].astype(np.int64)
@@ -108,9 +114,16 @@ def cell_sensitivity(cells: CohortEncoder) -> float:
     return float(np.sqrt(_other_squares(cells) + (cells.gap is not None) * visits_length(cells) ** 2))
 
 
-def _other_squares(cells: CohortEncoder) -> int:
-    """Square of the most that one patient changes all other sums: 1 a static item and size of group, and 2."""
-    return sum(len(cells_a_count(item.codec)) for item in cells.static_items) + 2 * (cells.gap is not None)
+def _other_squares(cells: CohortEncoder) -> float:
+    """Square of the most that one patient changes all other sums.
+
+    1 a static item and size of group; with visits, 2 for the last three sums, and the square of the weight of each of
+    the visits and of the channels observed.
+    """
+    of_static = sum(len(cells_a_count(item.codec)) for item in cells.static_items)
+    if cells.gap is None:
+        return float(of_static)
+    return of_static + 2.0 + OBSERVED_WEIGHT**2 * (1 + len(cells.channel_items))
 
 
 def cells_a_count(codec: NumericCodec | LevelCodec) -> list[int]:

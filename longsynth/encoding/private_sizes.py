@@ -72,7 +72,8 @@ def read_sizes(noisy: np.ndarray, sd: float, schema: Schema, max_visits: int | N
     """
     visits, ends = np.split(noisy[1:], [N_VISIT_POWERS])
     n_patients = max(float(noisy[0]), 1.0)
-    chosen = max_visits or 2 ** _last_power(visits, sd, _REST_OF_VISITS * n_patients)
+    found = 2 ** _last_power(visits, sd, _REST_OF_VISITS * n_patients)
+    chosen = found if max_visits is None else min(max_visits, 2 * found)  # a far larger bound would only add noise
     usual = min(2 ** _last_power(visits, sd, n_patients / 2), (chosen + 1) // 2)
     longest = 2.0 ** _last_power(ends, sd, _REST_OF_TIMES * n_patients) * recordable_step(schema)
     return Sizes(n_patients, chosen, longest, usual)

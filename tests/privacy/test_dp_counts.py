@@ -3,9 +3,11 @@
 import tracemalloc
 
 import numpy as np
+import polars as pl
 import pytest
 from private_worlds import declared_schema, made_cohort, margins_of
 
+from longsynth.cohort.cohort import Cohort
 from longsynth.encoding.grids import MAX_CELLS, level_cells, numeric_cells, weigh_levels
 from longsynth.encoding.private import cell_encoder
 from longsynth.encoding.private_counts import cell_sums, n_counts, visits_length
@@ -56,9 +58,10 @@ def test_the_visits_of_a_patient_take_up_the_whole_bound_however_sparse_they_are
     cohort = made_cohort(declared_schema(), [8, 30, 1], 0, missing=missing)
     sizes = Sizes(3.0, 16, 256.0, usual_visits=8)
     cells = cell_encoder(cohort.schema, sizes)
-    n_sums = 1 + sum(n_counts(codec) - 1 for codec in (*(item.codec for item in cells.channel_items), cells.gap))
+    n_sums = sum(n_counts(codec) - 1 for codec in (*(item.codec for item in cells.channel_items), cells.gap))
+    n_after = len(cells.channel_items) + 1 + 3
     encoded = cells.transform(cohort)
-    alone = [cell_sums(cells, encoded.take(np.array([row])), sizes)[-n_sums - 3 : -3] for row in range(3)]
+    alone = [cell_sums(cells, encoded.take(np.array([row])), sizes)[-n_sums - n_after : -n_after] for row in range(3)]
     usual, long, short = (float(np.linalg.norm(part)) for part in alone)
     assert usual == pytest.approx(visits_length(cells)) and long == pytest.approx(visits_length(cells))
     assert short < usual / 2, "a patient with fewer visits than usual weighs less"
@@ -74,6 +77,22 @@ def test_shares_of_values_and_of_missing_ones_are_those_of_the_visits():
     grades = next(item.codec for item in found.encoder.channel_items if item.name == "grade")
     shares = [(cohort.visits["grade"] == level).mean() for level in grades.levels]
     assert grades.shares == pytest.approx(shares, abs=1e-3)
+
+
+def test_patients_with_few_measurements_do_not_weigh_more_where_it_is_counted_what_is_missing():
+    cohort = made_cohort(declared_schema(), [10] * 400, 0, missing=0.0)
+    half = pl.col("patient_id").str.slice(1).cast(pl.Int64) % 2 == 0
+    channels = [pl.when(half).then(None).otherwise(pl.col(name)).alias(name) for name in ("bili", "flares", "grade")]
+    sparse = Cohort(cohort.static, cohort.visits.with_columns(channels), schema=cohort.schema)
+    found = margins_of(sparse, Sizes(400.0, 16, 4096.0, usual_visits=8))
+    assert [item.codec.missing_share for item in found.encoder.channel_items] == pytest.approx([0.5] * 3, abs=1e-3)
+
+
+def test_a_declared_bound_far_above_the_records_is_not_used_in_full():
+    """Noise in the number of further visits is as large as the bound."""
+    exact = size_sums(TRAIN)
+    assert read_sizes(exact, 0.0, TRAIN.schema, 1000).max_visits == 2 * TRUE_BOUND
+    assert read_sizes(exact, 0.0, TRAIN.schema, 5).max_visits == 5
 
 
 @pytest.mark.parametrize(("sd", "least", "most"), [(0.0, 0.0999, 0.1001), (10.0, 0.08, 0.12), (50.0, 0.01, 0.12)])
