@@ -46,8 +46,8 @@ class PrivacyBudget:
         Probability that the bound may fail; at most 1 / (10 n) for n patients, and set without looking at them. At
         least 1e-12: less is lost in the numerics of the accountant.
     max_visits : int or None
-        Contribution bound: of each patient only the first ``max_visits`` visits are used. None: a bound is chosen from
-        noisy counts, and paid for.
+        Contribution bound: of each patient only the first ``max_visits`` visits are used, or fewer where noisy counts
+        say that nearly all records are less than half as long. None: a bound is chosen from these counts, and paid for.
 
     Raises
     ------
