@@ -12,6 +12,7 @@ from longsynth.evaluation.base import WHOLE, Setting, metric
     level="trajectory",
     title="How well a classifier tells patients from real ones by summaries of their trajectories",
     best=0.5,
+    is_share=True,
     is_costly=True,
 )
 def detect_patient(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
@@ -52,6 +53,7 @@ def detect_patient(sample: Cohort, reference: Cohort, setting: Setting) -> dict[
     level="transition",
     title="How well a classifier tells pairs of consecutive visits from real ones",
     best=0.5,
+    is_share=True,
     is_costly=True,
     most_pairs=detection.MOST_PAIRS,
 )

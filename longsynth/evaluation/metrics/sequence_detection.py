@@ -26,7 +26,7 @@ PENALTIES = tuple(float(10**power) for power in range(0, 6))
 
 @metric(
     block="detection", level="trajectory", title="Detection by sequences (random convolutions)", best=0.5,
-    is_costly=True, most_patients=MOST_PATIENTS, most_visits=MOST_VISITS,
+    is_share=True, is_costly=True, most_patients=MOST_PATIENTS, most_visits=MOST_VISITS,
 )  # fmt: skip
 def detect_sequence(sample: Cohort, reference: Cohort, setting: Setting) -> dict[str, float]:
     """Return how well patients of the sample are told from those of the reference by their sequences of visits.
