@@ -148,6 +148,14 @@ class Model:
         drawn = concatenate(parts).take(np.argsort(np.concatenate(order), kind="stable"))
         return apply_calibration(self.encoder, drawn, self.calibration)
 
+    def sample_static(self, n: int, seed: int) -> np.ndarray:
+        """Draw the static codes (n, S) of n patients, without their visits; equal seeds give equal codes."""
+        generators = [
+            torch.Generator().manual_seed(child_seed(seed, "member", number))
+            for number in range(self.architecture.n_members)
+        ]
+        return self._draw_static(n, stream(seed, "sample"), generators, None, None)[1]
+
     def _draw_static(
         self,
         n: int,

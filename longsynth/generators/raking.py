@@ -18,7 +18,7 @@ from longsynth.networks.gap_head import END, GAP, STOP
 from longsynth.seeding import child_seed
 
 N_ROUNDS = 5
-N_DRAWN = 5000
+N_DRAWN, N_VISITS_DRAWN = 5000, 100_000
 _MOST_MOVE = 1.0
 _SMOOTH = 20.0
 
@@ -36,19 +36,25 @@ def rake(model: Model, margins: PrivateMargins, seed: int) -> None:
         Of the model's own draws.
     """
     for number in range(N_ROUNDS):
-        drawn = model.sample(N_DRAWN, child_seed(seed, "rake", number))
+        drawing_seed = child_seed(seed, "rake", number)
         if model.static:
-            _rake_static(model, drawn, margins)
+            _rake_static(model, model.sample_static(N_DRAWN, drawing_seed), margins)
         if model.sequence:
-            _rake_outcomes(model, drawn, margins)
+            _rake_outcomes(model, model.sample(_n_records(margins), drawing_seed), margins)
 
 
-def _rake_static(model: Model, drawn: EncodedCohort, margins: PrivateMargins) -> None:
+def _n_records(margins: PrivateMargins) -> int:
+    """How many records are drawn: fewer where they are long."""
+    _, ends, stops = margins.outcome_shares
+    return int(np.clip(N_VISITS_DRAWN * (ends + stops), N_DRAWN / 10, N_DRAWN))
+
+
+def _rake_static(model: Model, drawn: np.ndarray, margins: PrivateMargins) -> None:
     head = model.static[0].head
     for number, item in enumerate(head.items):
-        codes = drawn.static_codes[:, number]
+        codes = drawn[:, number]
         if head.given is not None and head.given.target == number:
-            source = drawn.static_codes[:, head.given.source]
+            source = drawn[:, head.given.source]
             for one, shares in enumerate(margins.duration_given_event):
                 move = _move(np.array(shares), codes[source == one])
                 head.given_shift[one, : len(shares)] += move
