@@ -147,7 +147,9 @@ def test_metrics_in_standard_errors_say_so():
 BY_PATIENTS = {"detect_transition": None}
 """Its limit is of `longsynth.evaluation.detection`, which draws patients until they have so many pairs."""
 NEIGHBOURS = ("mmd", "precision", "recall", "density", "coverage")
-ON_PATHS = ("alignment_mmd", "cluster_shares", "detect_sequence", "signature_mmd")
+ON_PATHS = (
+    "alignment_mmd", "cluster_shares", "detect_sequence", "dtw_neighbour", "signature_mmd", "soft_dtw_divergence",
+)  # fmt: skip
 SMALL = (*ON_PATHS, *NEIGHBOURS, "forecast_skill")
 MANY = (
     "log_hazard_ratio", "hazard_ratio_overlap", "hazard_ratio_errors", "cindex_tstr", "brier_tstr", "calibration",

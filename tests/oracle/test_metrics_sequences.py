@@ -7,16 +7,19 @@ from awkward import awkward_cohorts
 from metric_worlds import dealt_across_patients, relabelled, shuffled_in_time, world
 
 from longsynth.cohort.cohort import Cohort
+from longsynth.evaluation.alignment import _padded, alignment_kernel, soft_warping, warping_distances
 from longsynth.evaluation.base import METRICS, WHOLE, Setting
-from longsynth.evaluation.metrics import alignment, sequence_detection
-from longsynth.evaluation.metrics.alignment import _alignment_kernel, _mmd, _padded
+from longsynth.evaluation.metrics import alignment, sequence_detection, warping
+from longsynth.evaluation.metrics.alignment import _mmd
 from longsynth.evaluation.metrics.signature import _mean_distance, _signatures
+from longsynth.evaluation.metrics.warping import _energy, _told_apart
 from longsynth.evaluation.paths import Paths, paired_paths
 from longsynth.evaluation.tslearn_lazily import tslearn
 from longsynth.exceptions import NotComputableError
 from longsynth.schema.types import Channel, Schema, VisitTime
 
-NAMES = ("detect_sequence", "forecast_skill", "signature_mmd", "cluster_shares", "alignment_mmd")
+ALIGNED = ("alignment_mmd", "dtw_neighbour", "soft_dtw_divergence")
+NAMES = ("detect_sequence", "forecast_skill", "signature_mmd", "cluster_shares", *ALIGNED)
 SETTING = Setting()
 
 
@@ -37,7 +40,8 @@ def cohort_of(values: np.ndarray, times: np.ndarray | None = None) -> Cohort:
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr(sequence_detection, "N_SEEDS", 2)
-    monkeypatch.setattr(alignment, "MOST_PATIENTS", 40)
+    for module in (alignment, warping):
+        monkeypatch.setattr(module, "MOST_PATIENTS", 40)
 
 
 def test_paths_are_ranks_carried_forward_thinned_and_padded():
@@ -109,16 +113,42 @@ def test_discrepancy_by_hand_and_without_bias():
     assert abs(np.mean(found)) < 3 * np.std(found) / np.sqrt(300)
 
 
-@pytest.mark.parametrize("sigma", [0.3, 2.0, 50.0])
-def test_alignments_are_those_of_tslearn(sigma):
-    """Of 1 to 30 visits, in any order of length; two patients are far from all others."""
+def unequal_records() -> tuple[np.ndarray, np.ndarray]:
+    """Of 1 to 30 visits, in any order of length, NaN beyond them; two patients are far from all others."""
     rng = np.random.default_rng(5)
     length = np.concatenate([[30, 1], rng.integers(1, 15, 18), [7, 30]])
     points = rng.normal(size=(len(length), 30, 3))
     points[[1, 4]] += 1000.0
     points[np.arange(30) >= length[:, None]] = np.nan
-    found, expected = _alignment_kernel(points, length, sigma), tslearn("metrics").cdist_gak(points, sigma=sigma)
+    return points, length
+
+
+@pytest.mark.parametrize("sigma", [0.3, 2.0, 50.0])
+def test_alignments_are_those_of_tslearn(sigma):
+    points, length = unequal_records()
+    found, expected = alignment_kernel(points, length, sigma), tslearn("metrics").cdist_gak(points, sigma=sigma)
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-300)
+
+
+def test_distances_under_time_warping_are_those_of_tslearn():
+    points, length = unequal_records()
+    found = warping_distances(points, length)
+    np.testing.assert_allclose(found, tslearn("metrics").cdist_dtw(points), rtol=1e-12, atol=1e-12)
+    assert (found == found.T).all()
+
+
+@pytest.mark.parametrize("gamma", [0.01, 1.0, 100.0])
+def test_soft_time_warping_is_that_of_tslearn(gamma):
+    points, length = unequal_records()
+    found, expected = soft_warping(points, length, gamma), tslearn("metrics").cdist_soft_dtw(points, gamma=gamma)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-9)
+
+
+def test_neighbours_and_energy_by_hand():
+    """Patients 0 and 1 against 2 and 3; patient 1 is as near to 0 as to 2."""
+    apart = np.array([[0, 1, 3, 4], [1, 0, 1, 3], [3, 1, 0, 2.0], [4, 3, 2, 0]])
+    assert _told_apart(apart, 2) == (1 + 0.5 + 0 + 1) / 4
+    assert _energy(apart, 2) == 2 * (3 + 4 + 1 + 3) / 4 - 1 - 2
 
 
 def test_the_padding_of_aligned_patients_is_not_part_of_them():
@@ -132,6 +162,19 @@ def test_few_patients_repeated_are_far_from_the_others_when_aligned():
     real = world(60, 3)
     by_chance = [value("alignment_mmd", world(60, seed), real) for seed in (4, 5, 6)]
     assert value("alignment_mmd", repeated(world(3, 2), 20), real) > 3 * max(map(abs, by_chance))
+
+
+def test_copies_of_real_patients_are_nearer_than_real_ones_and_copies_of_each_other_are_nearest():
+    real = world(40, 3)
+    assert value("dtw_neighbour", relabelled(real), real) == 0
+    assert 0.3 < value("dtw_neighbour", world(40, 4), real) < 0.7
+    assert value("dtw_neighbour", repeated(world(4, 2), 10), real) > 0.9
+
+
+def test_stretched_times_are_far_under_soft_time_warping():
+    fresh, real = cohort_with_times(world(60, 2), 1), cohort_with_times(world(60, 3), 1)
+    by_chance = [abs(value("soft_dtw_divergence", cohort_with_times(world(60, seed), 1), real)) for seed in (4, 5, 6)]
+    assert value("soft_dtw_divergence", cohort_with_times(fresh, 2), real) > 3 * max(by_chance)
 
 
 def repeated(cohort: Cohort, times: int) -> Cohort:

@@ -24,6 +24,7 @@ from longsynth.evaluation.metrics import (
     trial,
     variance,
     visit_process,
+    warping,
 )
 
 __all__ = [
@@ -50,4 +51,5 @@ __all__ = [
     "trial",
     "variance",
     "visit_process",
+    "warping",
 ]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
 from longsynth.cohort.cohort import Cohort
+from longsynth.evaluation.alignment import alignment_kernel, paired_points
 from longsynth.evaluation.base import WHOLE, Setting, metric
-from longsynth.evaluation.paths import Paths, paired_paths
 from longsynth.evaluation.tslearn_lazily import tslearn
 from longsynth.evaluation.visit_arrays import Array
 from longsynth.seeding import child_seed, stream
@@ -59,57 +57,10 @@ def alignment_mmd(sample: Cohort, reference: Cohort, setting: Setting) -> dict[s
     723-773. Tavenard et al. (2020), Tslearn, JMLR 21(118).
     """
     rng = stream(setting.seed, "alignment_mmd")
-    made, real = paired_paths(sample, reference, rng, MOST_PATIENTS, MOST_VISITS)
-    length = np.concatenate([made.length, real.length])
-    points = _padded([made, real], int(length.max()))
-    n = len(made.length)
+    points, length, n = paired_points(sample, reference, rng, MOST_PATIENTS, MOST_VISITS)
     seed = child_seed(setting.seed, "alignment_mmd", "sigma")
     sigma = float(tslearn("metrics").sigma_gak(points[n:], random_state=seed))
-    return {WHOLE: _mmd(_alignment_kernel(points, length, sigma if sigma > 0 else 1.0), n)}
-
-
-def _padded(both: list[Paths], longest: int) -> Array:
-    """Return points and share of channels observed of all patients, shape (N, L, D); NaN beyond their visits."""
-    points = np.full((sum(len(one.length) for one in both), longest, both[0].points.shape[2] + 1), np.nan)
-    start = 0
-    for one in both:
-        share = one.observed.mean(axis=2, keepdims=True) - 0.5
-        n, own = one.inside.shape
-        columns = np.concatenate([one.points, share], axis=2)
-        points[start : start + n, :own] = np.where(one.inside[:, :, None], columns, np.nan)
-        start += n
-    return points
-
-
-def _alignment_kernel(points: Array, length: NDArray[np.int64], sigma: float) -> Array:
-    """Return the normalised global alignment kernel between all pairs of patients, shape (N, N).
-
-    As tslearn's `cdist_gak`, which takes one pair after the other and a hundred times as long; here a step of the
-    recursion is made for all pairs at once that have so many visits, patients lying in order of their length.
-    """
-    order = np.argsort(-length, kind="stable")
-    points, length = points[order], length[order]
-    counts = [int((length > visit).sum()) for visit in range(int(length[0]) + 1)]
-    sums = np.empty((len(length), len(length)))
-    above: list[Array] = []
-    for a, rows in enumerate(counts[:-1]):
-        row: list[Array] = []
-        for b, columns in enumerate(counts[:-1]):
-            alike = np.exp(cdist(points[:rows, a], points[:columns, b], "sqeuclidean") / (-2 * sigma**2))
-            alike /= 2 - alike
-            ways = np.full((rows, columns), float(a == b == 0))
-            if a:
-                ways += above[b][:rows]
-            if b:
-                ways += row[b - 1][:, :columns]
-            if a and b:
-                ways += above[b - 1][:rows, :columns]
-            row.append(ways * alike)
-            sums[counts[a + 1] : rows, counts[b + 1] : columns] = row[b][counts[a + 1] :, counts[b + 1] :]
-        above = row
-    own = np.sqrt(sums.diagonal())  # at least 1, and with 30 visits no more than 1e23: nothing overflows
-    back = np.argsort(order)
-    return np.asarray((sums / own[:, None] / own)[np.ix_(back, back)])
+    return {WHOLE: _mmd(alignment_kernel(points, length, sigma if sigma > 0 else 1.0), n)}
 
 
 def _mmd(kernel: Array, n: int) -> float:
