@@ -41,6 +41,14 @@ benchmark: $(READY)  ## Measure every figure of docs/benchmarks.md; takes hours 
 	$(BIN)/python -m tests.benchmarks.privacy_false_alarms --data $(DATA)
 	$(BIN)/python -m tests.benchmarks.privacy_scale
 	$(BIN)/python -m tests.benchmarks.judge_scale
+	$(BIN)/python -m tests.benchmarks.judge_battery
+	$(BIN)/python -m tests.benchmarks.judge_false_alarms --metrics cheap
+	$(BIN)/python -m tests.benchmarks.judge_false_alarms --metrics costly
+	$(BIN)/python -m tests.benchmarks.profile_passes
+	$(BIN)/python -m tests.benchmarks.private_utility
+	$(BIN)/python -m tests.benchmarks.private_utility --cohort physionet2012 --data $(DATA)
+	$(BIN)/python -m tests.benchmarks.private_hazard --seeds 6
+	$(BIN)/python -m tests.benchmarks.private_audit
 
 clean:  ## Remove the environment and everything that was built
 	rm -rf .venv site demo build *.egg-info
