@@ -91,6 +91,16 @@ def soft_warping(points: Array, length: NDArray[np.int64], gamma: float = 1.0) -
     return _reached(points, length, soft)
 
 
+def squared_discrepancy(alike: Array, n: int) -> float:
+    """Return how much more alike patients are within than between the first n of a square matrix and the others.
+
+    ``mean_{i != j} a(s_i, s_j) + mean_{i != j} a(r_i, r_j) - 2 mean_ij a(s_i, r_j)``: of a kernel the unbiased squared
+    maximum mean discrepancy, of distances minus the energy statistic.
+    """
+    own = [(part.sum() - np.trace(part)) / (len(part) * (len(part) - 1)) for part in (alike[:n, :n], alike[n:, n:])]
+    return float(own[0] + own[1] - 2 * alike[:n, n:].mean())
+
+
 def _least(arrays: list[Array]) -> Array:
     least = arrays[0]
     for one in arrays[1:]:

@@ -10,14 +10,12 @@ those that are there are not run again. Smaller epsilon is stronger privacy.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.process import alone
-from tests.benchmarks.rows import put_between, read_rows
+from tests.benchmarks.rows import measured_rows, put_between
 
 MARKS = ("<!-- audit table -->", "<!-- end of audit table -->")
 CLAIM, DELTA, N_CANARIES = 1.0, 1e-5, 200
@@ -30,17 +28,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/private"))
     parser.add_argument("--into", type=Path, help="a page whose table between its two marks is replaced")
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    path = arguments.out / "audit.jsonl"
-    rows = read_rows(path)
-    for (n, noise), n_seeds in RUNS.items():
-        for seed in range(n_seeds):
-            key = {"n": n, "noise": noise, "seed": seed}
-            if any(key.items() <= row.items() for row in rows):
-                continue
-            rows.append(key | alone(measure, n, noise, seed))
-            with path.open("a") as file:
-                file.write(json.dumps(rows[-1]) + "\n")
+    keys = [{"n": n, "noise": noise, "seed": seed} for (n, noise), n_seeds in RUNS.items() for seed in range(n_seeds)]
+    rows = measured_rows(arguments.out / "audit.jsonl", keys, measure)
     print(table(rows))
     if arguments.into is not None:
         put_between(arguments.into, MARKS, table(rows) + "\n")

@@ -12,7 +12,6 @@ simulated patients. Rows go to ``<out>/hazard.jsonl``; those that are there are 
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -20,8 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.process import alone
-from tests.benchmarks.rows import put_between, read_rows
+from tests.benchmarks.rows import measured_rows, put_between
 
 MARKS = ("<!-- private hazard table -->", "<!-- end of private hazard table -->")
 N_DRAWS, N_TRUTH, Z = 10, 400_000, 1.96
@@ -35,18 +33,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/private"))
     parser.add_argument("--into", type=Path, help="a page whose table between its two marks is replaced")
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    path = arguments.out / "hazard.jsonl"
-    rows = read_rows(path)
-    for n in map(int, arguments.patients.split(",")):
-        for epsilon in map(float, arguments.epsilons.split(",")):
-            for seed in range(arguments.seeds):
-                key = {"n": n, "epsilon": epsilon, "seed": seed}
-                if any(key.items() <= row.items() for row in rows):
-                    continue
-                rows.append(key | alone(measure, n, epsilon, seed))
-                with path.open("a") as file:
-                    file.write(json.dumps(rows[-1]) + "\n")
+    keys = [
+        {"n": int(n), "epsilon": float(epsilon), "seed": seed}
+        for n in arguments.patients.split(",")
+        for epsilon in arguments.epsilons.split(",")
+        for seed in range(arguments.seeds)
+    ]
+    rows = measured_rows(arguments.out / "hazard.jsonl", keys, measure)
     print(table(rows))
     if arguments.into is not None:
         put_between(arguments.into, MARKS, table(rows) + "\n")

@@ -7,12 +7,17 @@ from awkward import awkward_cohorts
 from metric_worlds import dealt_across_patients, relabelled, shuffled_in_time, world
 
 from longsynth.cohort.cohort import Cohort
-from longsynth.evaluation.alignment import _padded, alignment_kernel, soft_warping, warping_distances
+from longsynth.evaluation.alignment import (
+    _padded,
+    alignment_kernel,
+    soft_warping,
+    squared_discrepancy,
+    warping_distances,
+)
 from longsynth.evaluation.base import METRICS, WHOLE, Setting
 from longsynth.evaluation.metrics import alignment, sequence_detection, warping
-from longsynth.evaluation.metrics.alignment import _mmd
 from longsynth.evaluation.metrics.signature import _mean_distance, _signatures
-from longsynth.evaluation.metrics.warping import _energy, _told_apart
+from longsynth.evaluation.metrics.warping import _told_apart
 from longsynth.evaluation.paths import Paths, paired_paths
 from longsynth.evaluation.tslearn_lazily import tslearn
 from longsynth.exceptions import NotComputableError
@@ -104,12 +109,12 @@ def cohort_with_times(cohort: Cohort, factor: float) -> Cohort:
 
 def test_discrepancy_by_hand_and_without_bias():
     kernel = np.array([[1, 0.5, 0.1, 0.2], [0.5, 1, 0.3, 0.4], [0.1, 0.3, 1, 0.8], [0.2, 0.4, 0.8, 1]])
-    assert _mmd(kernel, 2) == pytest.approx(0.5 + 0.8 - 2 * 0.25)
+    assert squared_discrepancy(kernel, 2) == pytest.approx(0.5 + 0.8 - 2 * 0.25)
     rng = np.random.default_rng(2)
     found = []
     for _ in range(300):
         points = rng.normal(size=20)
-        found.append(_mmd(np.exp(-((points[:, None] - points) ** 2)), 10))
+        found.append(squared_discrepancy(np.exp(-((points[:, None] - points) ** 2)), 10))
     assert abs(np.mean(found)) < 3 * np.std(found) / np.sqrt(300)
 
 
@@ -148,7 +153,7 @@ def test_neighbours_and_energy_by_hand():
     """Patients 0 and 1 against 2 and 3; patient 1 is as near to 0 as to 2."""
     apart = np.array([[0, 1, 3, 4], [1, 0, 1, 3], [3, 1, 0, 2.0], [4, 3, 2, 0]])
     assert _told_apart(apart, 2) == (1 + 0.5 + 0 + 1) / 4
-    assert _energy(apart, 2) == 2 * (3 + 4 + 1 + 3) / 4 - 1 - 2
+    assert -squared_discrepancy(apart, 2) == 2 * (3 + 4 + 1 + 3) / 4 - 1 - 2
 
 
 def test_the_padding_of_aligned_patients_is_not_part_of_them():
@@ -193,7 +198,7 @@ def test_signatures_by_hand():
     assert second.tolist() == [1, 1, 0.5, 0, 1, 0.5]
     made, real = np.random.default_rng(4).normal(size=(2, 30, 3))
     kernel = np.vstack([made, real]) @ np.vstack([made, real]).T
-    assert _mean_distance(made, real) == pytest.approx(_mmd(kernel, 30) / 3)
+    assert _mean_distance(made, real) == pytest.approx(squared_discrepancy(kernel, 30) / 3)
 
 
 def test_signatures_tell_the_order_of_visits():

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from longsynth.cohort.cohort import Cohort
-from longsynth.evaluation.alignment import alignment_kernel, paired_points
+from longsynth.evaluation.alignment import alignment_kernel, paired_points, squared_discrepancy
 from longsynth.evaluation.base import WHOLE, Setting, metric
 from longsynth.evaluation.tslearn_lazily import tslearn
-from longsynth.evaluation.visit_arrays import Array
 from longsynth.seeding import child_seed, stream
 
 MOST_PATIENTS = 100
@@ -60,11 +57,4 @@ def alignment_mmd(sample: Cohort, reference: Cohort, setting: Setting) -> dict[s
     points, length, n = paired_points(sample, reference, rng, MOST_PATIENTS, MOST_VISITS)
     seed = child_seed(setting.seed, "alignment_mmd", "sigma")
     sigma = float(tslearn("metrics").sigma_gak(points[n:], random_state=seed))
-    return {WHOLE: _mmd(alignment_kernel(points, length, sigma if sigma > 0 else 1.0), n)}
-
-
-def _mmd(kernel: Array, n: int) -> float:
-    """Return the unbiased squared discrepancy between the first n rows of a kernel matrix and the others."""
-    m = len(kernel) - n
-    own = [(part.sum() - np.trace(part)) / (len(part) * (len(part) - 1)) for part in (kernel[:n, :n], kernel[n:, n:])]
-    return float(own[0] + own[1] - 2 * kernel[:n, n:].sum() / (n * m))
+    return {WHOLE: squared_discrepancy(alignment_kernel(points, length, sigma if sigma > 0 else 1.0), n)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from longsynth.cohort.cohort import Cohort
-from longsynth.evaluation.alignment import paired_points, soft_warping, warping_distances
+from longsynth.evaluation.alignment import paired_points, soft_warping, squared_discrepancy, warping_distances
 from longsynth.evaluation.base import WHOLE, Setting, metric
 from longsynth.evaluation.visit_arrays import Array
 from longsynth.seeding import stream
@@ -109,7 +109,7 @@ def soft_dtw_divergence(sample: Cohort, reference: Cohort, setting: Setting) -> 
     points, length, n = paired_points(sample, reference, rng, MOST_PATIENTS, MOST_VISITS)
     cost = soft_warping(points, length, GAMMA)
     own = cost.diagonal() / 2
-    return {WHOLE: _energy(cost - own[:, None] - own, n)}
+    return {WHOLE: -squared_discrepancy(cost - own[:, None] - own, n)}
 
 
 def _told_apart(distances: Array, n: int) -> float:
@@ -120,10 +120,3 @@ def _told_apart(distances: Array, n: int) -> float:
     own, other = nearest.T
     is_tie = np.isclose(own, other, rtol=ROUNDING, atol=ROUNDING)
     return float(np.where(is_tie, 0.5, own < other).mean())
-
-
-def _energy(distances: Array, n: int) -> float:
-    """Return the unbiased energy statistic between the first n rows of a matrix of distances and the others."""
-    parts = distances[:n, :n], distances[n:, n:]
-    own = [(part.sum() - np.trace(part)) / (len(part) * (len(part) - 1)) for part in parts]
-    return float(2 * distances[:n, n:].mean() - own[0] - own[1])
