@@ -6,8 +6,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from functools import reduce
-from operator import and_
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +18,7 @@ from longsynth.cohort.cohort import Cohort
 from longsynth.cohort.columns import counted
 from longsynth.cohort.formats.stream import cohort_writer
 from longsynth.encoding import CohortEncoder
+from longsynth.encoding.acceptance import Where, acceptance
 from longsynth.exceptions import ArtifactError, CohortError, ConfigError, NotFittedError, PrivacyError
 from longsynth.generators.earlier_fits import check_counted, check_unspent, remember, spent_by
 from longsynth.generators.fit import fit_model
@@ -40,7 +39,6 @@ MIN_PATIENTS = 20
 MANY_VISITS = 50_000
 PART = 10_000
 UNCHECKED_SIZE = 1024
-Where = pl.Expr | Mapping[str, Any]
 
 
 class Synthesizer:
@@ -158,6 +156,43 @@ class Synthesizer:
             check_unspent(self.ledger)
             if work_dir is None and not is_main_process():
                 raise ConfigError("a private fit on several processes needs one work_dir that all of them can read")
+        return self._learn(train, work_dir, resume, progress)
+
+    def refits(self, n_patients: int, n_refits: int = 10, seed: int = 0) -> Iterator[Synthesizer]:
+        """Fit again and again to patients drawn from this synthesizer, with its settings and budget.
+
+        This synthesizer is the truth of its refits, so that they show how far a fit's estimates are off the truth: by
+        the error of so many patients, by what the network misses, and by the noise of differential privacy. See
+        :func:`~longsynth.evaluation.estimates.refitted_interval`. Only synthetic patients are looked at, so it costs
+        no budget; each refit takes as long as a fit.
+
+        Parameters
+        ----------
+        n_patients : int
+            As many as this one was fitted to; of a private fit ``training_record["private"]["n_patients_noisy"]``,
+            rounded.
+        n_refits : int
+            How many.
+        seed : int
+            Equal seeds give equal patients; under a budget never equal noise.
+
+        Yields
+        ------
+        Synthesizer
+            Fitted, one after the other.
+        """
+        if n_patients < MIN_PATIENTS or n_refits < 1:
+            raise ConfigError(f"n_patients must be {MIN_PATIENTS} or more, and n_refits 1 or more")
+        hardware = asdict(self.hardware)
+        for number in range(n_refits):
+            again = Synthesizer(child_seed(seed, "refit", number), self.objective, self.backbone, **hardware)
+            if self.ledger is not None:
+                again._ledger = PrivacyLedger(self.ledger.budget, earlier=self.ledger.earlier)
+            drawn = self.sample(n_patients, seed=child_seed(seed, "drawn", number))
+            yield again._learn(drawn, None, resume=False, progress=False)
+
+    def _learn(self, train: Cohort, work_dir: str | Path | None, resume: bool, progress: bool) -> Synthesizer:
+        """Fit a cohort of either origin."""
         started = time.perf_counter()
         # under a budget nothing may follow from the exact number of visits
         small = self.ledger is not None or train.n_visits < MANY_VISITS
@@ -253,7 +288,7 @@ class Synthesizer:
             raise ConfigError("n must be 1 or more")
         if seed < 0:
             raise ConfigError("seed must be 0 or more")
-        accept = None if where is None else _acceptance(model.encoder, where)
+        accept = None if where is None else acceptance(model.encoder, where)
         digits = max(6, len(str(n)))
         for number, first in enumerate(range(0, n, PART)):
             size = min(PART, n - first)
@@ -325,41 +360,6 @@ def _check_sizes(architecture: Mapping[str, Any], tensors: Mapping[str, Mapping[
     sizes = [architecture["static_units"], *architecture["size"].values()]
     if architecture["n_members"] > len(tensors) or any(size > largest for size in sizes):
         raise ValueError("the architecture is larger than the networks")
-
-
-def _acceptance(encoder: CohortEncoder, where: Where) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Turn a condition into a test of static codes and positions."""
-    condition = _expression(encoder, where)
-
-    def accept(codes: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        static = encoder.decode_static(codes, positions)
-        return static.select(condition.fill_null(False).alias("accepted"))["accepted"].to_numpy()
-
-    try:
-        outcome = encoder.decode_static(
-            np.zeros((1, len(encoder.static_items)), np.int64), np.full((1, len(encoder.static_items)), 0.5)
-        ).select(condition.alias("accepted"))
-    except pl.exceptions.PolarsError as error:
-        raise ConfigError(f"the condition cannot be applied to the static attributes: {_first_line(error)}") from error
-    if outcome["accepted"].dtype != pl.Boolean or len(outcome) != 1:
-        raise ConfigError("the condition must be true or false for each patient, such as pl.col('age') >= 50")
-    return accept
-
-
-def _expression(encoder: CohortEncoder, where: Where) -> pl.Expr:
-    if isinstance(where, pl.Expr):
-        return where
-    if not where:
-        raise ConfigError("the condition is empty; leave `where` out to sample from everybody")
-    names = {*encoder.schema.static, *encoder.schema.event_columns}
-    unknown = [name for name in where if name not in names]
-    if unknown:
-        raise ConfigError(f"no static attribute is called {unknown[0]!r}; there are {', '.join(sorted(names))}")
-    return reduce(and_, [pl.col(name) == value for name, value in where.items()])
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
 
 
 def _check_budget(privacy: PrivacyBudget | None, after: Sequence[PrivacyLedger], precision: str) -> None:

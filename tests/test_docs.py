@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import polars as pl
 import pytest
 import yaml
 from cards import attacks_page, metrics_page
@@ -15,6 +16,7 @@ from typer.main import get_command
 
 import longsynth as ls
 from longsynth.cli import app, main
+from longsynth.cohort.cohort import Cohort
 from longsynth.evaluation.base import METRICS
 from longsynth.privacy.base import ATTACKS
 from longsynth.schema.files import parse_schema
@@ -161,14 +163,27 @@ def test_the_python_of_the_readme_runs_as_written(quick, folder):
     assert (found["synthetic"].static["trt"] == 1).all()
 
 
-def test_the_estimate_from_several_cohorts_runs_as_written():
-    """With patients drawn from the real ones in place of a synthesizer."""
+def test_the_estimates_from_synthetic_patients_run_as_written():
+    """With patients drawn from the real ones, with replacement, in place of a synthesizer."""
     cohort = ls.load_pbc()
-    ids = cohort.static["patient_id"]
-    synthesizer = SimpleNamespace(sample=lambda n, seed: cohort.select(ids.sample(n, seed=seed).to_list()))
-    found: dict = {"synthesizer": synthesizer}
-    exec(blocks(ROOT / "docs/tutorials/judge.md", "python")[-1], found)
+
+    def synthesizer(rows):
+        def sample(n, seed):
+            drawn = rows[np.random.default_rng(seed).integers(0, len(rows), n)]
+            static = cohort.static[drawn].with_columns(patient_id=pl.int_range(n).cast(pl.String))
+            return Cohort(static, cohort.visits.clear(), schema=cohort.schema, origin="synthetic")
+
+        def refits(n, n_refits):
+            drawn = np.random.default_rng(7).integers(0, len(rows), (n_refits, n))
+            return [synthesizer(rows[one]) for one in drawn]
+
+        return SimpleNamespace(sample=sample, refits=refits)
+
+    found: dict = {"synthesizer": synthesizer(np.arange(cohort.n_patients))}
+    exec("\n".join(blocks(ROOT / "docs/tutorials/judge.md", "python")[-2:]), found)
     assert 0 < np.sqrt(found["variances"].mean()) < found["standard_error"]
+    assert found["low"] < found["estimate"] < found["high"]
+    assert found["high"] - found["low"] > 2 * found["standard_error"]
 
 
 def test_the_quickstart_runs_as_written(quick, folder):

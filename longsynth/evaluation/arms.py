@@ -9,7 +9,7 @@ from longsynth.cohort.cohort import Cohort
 from longsynth.cohort.trajectory import numeric_static
 from longsynth.evaluation.risk_sets import RiskSets
 from longsynth.evaluation.survival import outcome
-from longsynth.exceptions import ConfigError, NotComputableError
+from longsynth.exceptions import NotComputableError
 
 Floats = NDArray[np.float64]
 FEWEST_IN_ARM = 5
@@ -86,47 +86,3 @@ def log_rank(durations: Floats, happened: NDArray[np.bool_], treated: Floats) ->
     excess = (sets.of_dying(treated) - d * share).sum(axis=0)
     variance = (d * share * (1 - share) * (n - d) / np.maximum(n - 1, 1)).sum(axis=0)
     return np.where(variance > 0, excess / np.sqrt(np.where(variance > 0, variance, 1.0)), 0.0)
-
-
-def combine_synthetic(estimates: Floats, variances: Floats, n_synthetic: int, n_real: int) -> tuple[float, float]:
-    """Combine the estimates of m synthetic cohorts into one of the population, with its standard error.
-
-    ``q = mean(q_i)`` and ``Var = mean(v_i) (n_S / n_R + 1 / m)``.
-
-    Parameters
-    ----------
-    estimates : array, shape (m,)
-        The same quantity of each synthetic cohort.
-    variances : array, shape (m,)
-        Their squared standard errors, computed as if the patients were real.
-    n_synthetic : int
-        Patients in each synthetic cohort.
-    n_real : int
-        Patients that the synthesizer was fitted to.
-
-    Returns
-    -------
-    estimate, standard_error : float
-        Of the population that the real patients come from.
-
-    Raises
-    ------
-    ConfigError
-        If there is no estimate, their numbers differ, or a number of patients is not above 0.
-
-    Notes
-    -----
-    Assumes that the synthesizer estimates the distribution without bias and as precisely as the right parametric model
-    would; deep ones are less precise, so that the error is too small. A single synthetic cohort (m = 1) taken for real
-    patients forgets the first term altogether.
-
-    References
-    ----------
-    Raab, Nowok and Dibben (2016), Practical data synthesis for large samples, doi:10.29012/jpc.v7i3.407.
-    """
-    if not len(estimates) or len(estimates) != len(variances):
-        raise ConfigError("give one variance for each of one or more estimates")
-    if min(n_synthetic, n_real) < 1:
-        raise ConfigError("numbers of patients must be above 0")
-    variance = variances.mean() * (n_synthetic / n_real + 1 / len(estimates))
-    return float(estimates.mean()), float(np.sqrt(variance))

@@ -28,7 +28,8 @@ from longsynth.training.noise import SecretRandomness
 from longsynth.training.private_plan import PrivatePlan
 
 STEPS_AN_EPOCH = 10
-STATIC_SHARE = 0.5
+STATIC_SHARE, STATIC_NORM = 0.5, 1 / 3
+STATIC_RATE = 2.0
 MICRO_BATCH_VISITS = 800
 
 
@@ -115,7 +116,8 @@ class PrivateTraining(PrivateModule):
     Parameters
     ----------
     network : JointNetwork
-        Changed in place; the average of its last weights is in ``average``.
+        Changed in place; the average of its last weights is in ``average``: of the static network over the second half
+        of the steps, of the sequence network an exponential one.
     *told
         As :class:`PrivateModule`.
     """
@@ -129,8 +131,10 @@ class PrivateTraining(PrivateModule):
         return range(STEPS_AN_EPOCH)
 
     def configure_optimizers(self) -> Any:
-        """Adam: what it makes of a noisy sum is free."""
-        return torch.optim.Adam(self.network.parameters(), self.plan.learning_rate(self.noise_multiplier))
+        """Adam: what it makes of a noisy sum is free. The static network moves further in a step."""
+        rate = self.plan.learning_rate(self.noise_multiplier)
+        parts = ((self.network.static, STATIC_RATE * rate), (self.network.sequence, rate))
+        return torch.optim.Adam([{"params": part.parameters(), "lr": one} for part, one in parts if part is not None])
 
     def training_step(self, *_: Any) -> None:
         """One noisy sum and one step."""
@@ -142,7 +146,18 @@ class PrivateTraining(PrivateModule):
 
         set_gradient(self.network, self.noisy_mean(self.network, of_batch))
         optimizer.step()
-        move_average(self.average, self.network, self.plan.average_decay, self.global_step)
+        static, sequence = self.average.static, self.average.sequence
+        if static is not None and self.network.static is not None:
+            average_second_half(static, self.network.static, self.global_step, self.plan.n_steps)
+        if sequence is not None and self.network.sequence is not None:
+            move_average(sequence, self.network.sequence, self.plan.average_decay, self.global_step)
+
+
+def average_second_half(average: nn.Module, module: nn.Module, step: int, n_steps: int) -> None:
+    """Take a module's weights after ``step`` steps of ``n_steps`` into their mean over the second half of the steps."""
+    with torch.no_grad():
+        for mean, value in zip(average.parameters(), module.parameters(), strict=True):
+            mean.lerp_(value, 1 / max(step - n_steps // 2, 1))
 
 
 def gradient_of(loss: Tensor, module: nn.Module) -> Tensor:
@@ -178,15 +193,14 @@ def clipped_sum(network: JointNetwork, rows: dict[str, Tensor], plan: PrivatePla
     """Sum (P,) of the patients' gradients, each no longer than ``max_grad_norm``.
 
     The parts of the static and of the sequence network are clipped on their own, to limits that make up the whole: in
-    one, a long record would leave little of its static row, so patients with short records would weigh more.
+    one, a long record would leave little of its static row, so patients with short records would weigh more. Static
+    gradients are short; what is clipped at ``STATIC_NORM`` of the limit is scaled up to its share, above the noise.
     """
-    gradients, static = patient_gradients(network, rows), network.n_static
-    limit = plan.max_grad_norm
-    if static in (0, gradients.shape[1]):
-        return sum_of_clipped(gradients, limit)
-    parts = [gradients[:, :static], gradients[:, static:]]
-    limits = [limit * STATIC_SHARE, limit * (1 - STATIC_SHARE**2) ** 0.5]
-    return torch.cat([sum_of_clipped(part, most) for part, most in zip(parts, limits, strict=True)])
+    gradients, n_static, limit = patient_gradients(network, rows), network.n_static, plan.max_grad_norm
+    share = STATIC_SHARE if network.sequence is not None else 1.0
+    static = sum_of_clipped(gradients[:, :n_static], limit * STATIC_NORM) * (share / STATIC_NORM)
+    rest = limit if network.static is None else limit * (1 - STATIC_SHARE**2) ** 0.5
+    return torch.cat([static, sum_of_clipped(gradients[:, n_static:], rest)])
 
 
 def sum_of_clipped(gradients: Tensor, max_grad_norm: float) -> Tensor:

@@ -106,8 +106,12 @@ def private_row(
     noise = noise_for(epsilon, delta, lambda noise: [*before, (noise, 1.0, 1)])
     pairs = (pairs_of(model.encoder, part, most) for part in (encoded, held_out))
     ids = [f"synthetic-{row}" for row in range(train.n_patients)]
-    synthetic = model.encoder.inverse_transform(model.sample(train.n_patients, seed), ids)
-    ratios = {"ratios": hazard_ratios(model, train, seed)} if truth_is_known else {}
+
+    def sample(seed: int) -> Any:
+        return model.encoder.inverse_transform(model.sample(train.n_patients, seed), ids)
+
+    synthetic = sample(seed)
+    ratios = {"ratios": hazard_ratios(sample, train, seed)} if truth_is_known else {}
     of_tables = table_gain(*pairs, holdout.n_patients, noise)
     rest = {"tables": of_tables, "km_area": km_area(synthetic, holdout), "max_visits": most}
     return {"epsilon": epsilon, "seconds": seconds, **found, **rest, **ratios}

@@ -9,12 +9,12 @@ from metric_worlds import dealt_across_patients, relabelled, shuffled_in_time, w
 
 from longsynth.cohort.cohort import Cohort
 from longsynth.cohort.simulate import SimulationTruth, simulate_cohort
-from longsynth.evaluation.arms import combine_synthetic, log_rank, treated_patients
+from longsynth.evaluation.arms import log_rank, treated_patients
 from longsynth.evaluation.base import METRICS, WHOLE, Setting
 from longsynth.evaluation.cox import fit_cox
 from longsynth.evaluation.metrics import trial
 from longsynth.evaluation.survival import censoring_curve, kaplan_meier, outcome, step
-from longsynth.exceptions import ConfigError, NotComputableError
+from longsynth.exceptions import NotComputableError
 
 YEAR = 365.25
 TRUTH = SimulationTruth(hazard=0.15, hazard_severity=0.0, hazard_arm=-1.0, gap_severity=0.0)
@@ -153,28 +153,6 @@ def test_awkward_cohorts_get_a_finite_value_or_a_reason():
                 assert np.isfinite(list(found.values())).all()
                 n_values += 1
     assert n_values > 30
-
-
-def test_combined_estimates_cover_the_truth_and_single_ones_do_not():
-    """Normal data, its mean; synthetic patients from the normal law fitted to the real ones."""
-    rng, n, m = np.random.default_rng(0), 100, 5
-    covered, naive = 0, 0
-    for _ in range(2000):
-        real = rng.normal(0, 1, n)
-        made = rng.normal(real.mean(), real.std(ddof=1), (m, n))
-        means, variances = made.mean(axis=1), made.var(axis=1, ddof=1) / n
-        estimate, error = combine_synthetic(means, variances, n, n)
-        covered += abs(estimate) < 1.96 * error
-        naive += abs(means[0]) < 1.96 * np.sqrt(variances[0])
-    assert 0.93 <= covered / 2000 <= 0.97
-    assert naive / 2000 < 0.88
-    assert combine_synthetic(np.array([1.0, 3.0]), np.array([4.0, 4.0]), 50, 100) == (2.0, 2.0)
-
-
-@pytest.mark.parametrize(("estimates", "n"), [([], 10), ([1.0, 2.0], 10), ([1.0], 0)])
-def test_what_cannot_be_combined_is_refused(estimates, n):
-    with pytest.raises(ConfigError):
-        combine_synthetic(np.array(estimates), np.ones(1), 10, n)
 
 
 @pytest.mark.parametrize("name", ["treatment_decision", "treatment_log_hazard_ratio", "treatment_rmst"])

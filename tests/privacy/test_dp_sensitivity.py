@@ -115,6 +115,22 @@ def test_one_patient_moves_the_clipped_sum_by_no_more_than_the_clip(train, max_v
     assert within(gradient_change(train, row, model, plan), clip)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"static": {}, "terminal_event": None}, {"visit_time": None, "channels": {}, "constraints": ()}],
+    ids=["both", "visits", "static"],
+)
+def test_long_gradients_take_up_the_whole_clip(changes):
+    """Noise is scaled to the clip, so that what does not reach it is lost."""
+    train = made_cohort(declared_schema(), [3, 4, 5], 0, missing=0.0)
+    schema = declared_schema(**changes)
+    train = Cohort(train.static, train.visits if schema.visit_time else None, schema=schema)
+    plan = plan_of(max_grad_norm=0.05)
+    model = model_of(train, Sizes(20.0, 8, 256.0), plan)
+    scatter(model, 0.3)
+    assert 0.99 < gradient_change(train, 0, model, plan) / 0.05 < 1.0001
+
+
 @settings(max_examples=10)
 @given(cohorts(), SPREADS)
 def test_the_sum_does_not_depend_on_how_patients_are_put_together(train, spread):

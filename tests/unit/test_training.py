@@ -10,6 +10,7 @@ from quick import quick_plan
 import longsynth as ls
 from longsynth.exceptions import ConfigError
 from longsynth.training.crossfit import CrossFitModule, assign_folds
+from longsynth.training.dp_sgd import average_second_half
 from longsynth.training.plan import plan_for
 from longsynth.training.rounds import RoundsModule
 
@@ -25,6 +26,15 @@ def test_one_member_holds_a_tenth_out():
     folds = assign_folds(200, 1, np.random.default_rng(0))
     assert (folds == 0).sum() == 20
     assert (folds == -1).sum() == 180
+
+
+def test_the_average_is_that_of_the_second_half_of_the_steps():
+    average, module, found = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1), []
+    for step, value in enumerate([8.0, 6.0, 1.0, 2.0, 6.0], start=1):
+        torch.nn.init.constant_(module.weight, value)
+        average_second_half(average, module, step, n_steps=5)
+        found.append(round(average.weight.item(), 5))
+    assert found == [8.0, 6.0, 1.0, 1.5, 3.0]
 
 
 @pytest.mark.parametrize("n", [20, 300, 999, 1000, 4999, 5000, 100_000])
