@@ -17,6 +17,7 @@ import numpy as np
 
 from longsynth.budget import PrivacyLedger, Spend
 from longsynth.cohort.cohort import Cohort
+from longsynth.cohort.columns import counted
 from longsynth.encoding.declared import check_declared
 from longsynth.encoding.private import PrivateMargins, cell_encoder, read_margins
 from longsynth.encoding.private_counts import cell_sensitivity, cell_sums, truncate
@@ -98,7 +99,8 @@ def fit_private(
             stacklevel=3,
         )
     plan = private_plan(sizes.n_patients)
-    noise = _charge_training(ledger, plan, "the critic" if settings.objective == "adversarial" else "the network")
+    whose = "the critic" if settings.objective == "adversarial" else "the network"
+    noise = _charge_training(ledger, plan, f"gradients of {whose} on {_records(train.schema, sizes)}")
     model = train_model(train, sizes, margins, plan, noise, settings, randomness)
     if sizes.n_patients > PRECISE_MARGINS * _sd(ledger.spends[1]):
         rake(model, margins, settings.seed)
@@ -252,7 +254,12 @@ def _gaussian(what: str, sensitivity: float, noise: float, ledger: PrivacyLedger
     return Spend(what, "Gaussian", sensitivity, noise, 1.0, 1, epsilon)
 
 
-def _charge_training(ledger: PrivacyLedger, plan: PrivatePlan, whose: str) -> float:
+def _records(schema: Schema, sizes: Sizes) -> str:
+    """What is used of each patient, for the ledger."""
+    return "static rows" if schema.visit_time is None else f"records of up to {counted(sizes.max_visits, 'visit')}"
+
+
+def _charge_training(ledger: PrivacyLedger, plan: PrivatePlan, what: str) -> float:
     """Spend the rest of the budget on the training; returns its noise multiplier."""
     budget, before = ledger.budget, ledger.events
     delta = budget.allowed_delta
@@ -261,8 +268,7 @@ def _charge_training(ledger: PrivacyLedger, plan: PrivatePlan, whose: str) -> fl
         return [*before, (noise, plan.sample_rate, plan.n_steps)]
 
     noise = noise_for(budget.epsilon, delta, events)
-    what, epsilon = f"gradients of {whose} on whole records", epsilon_of(events(noise), delta)
-    clip, rate = plan.max_grad_norm, plan.sample_rate
+    clip, rate, epsilon = plan.max_grad_norm, plan.sample_rate, epsilon_of(events(noise), delta)
     ledger.add(Spend(what, "subsampled Gaussian", clip, noise, rate, plan.n_steps, epsilon))
     return noise
 

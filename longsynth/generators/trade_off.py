@@ -9,6 +9,7 @@ import numpy as np
 
 from longsynth import __version__
 from longsynth.budget import PrivacyBudget
+from longsynth.cohort.alike import check_disjoint
 from longsynth.cohort.cohort import Cohort
 from longsynth.encoding.declared import check_declared
 from longsynth.evaluation.detection import detect_patient, detect_transition
@@ -75,6 +76,8 @@ def trade_off(
     ------
     ConfigError
         If there is no epsilon, or no seed.
+    CohortError
+        If train and holdout share patients.
     PrivacyError
         If an epsilon or delta is out of range, or the schema leaves facts open.
 
@@ -88,6 +91,7 @@ def trade_off(
     if not epsilons or n_seeds < 1:
         raise ConfigError("name one epsilon or more, and one seed or more")
     check_declared(train.schema)
+    check_disjoint(train, holdout)
     budgets = {one: PrivacyBudget(one, delta, max_visits) for one in sorted(set(epsilons)) if one != _INFINITE}
     rows: list[TradeOffRow] = []
     done = 0

@@ -94,9 +94,12 @@ def test_every_shape_is_fitted_and_comes_back(name, objective, tmp_path, monkeyp
     assert drawn.static.columns == train.static.columns and drawn.visits.columns == train.visits.columns
     assert check_constraints(drawn.static, drawn.visits, train.schema) == []
     assert drawn.static.equals(synthesizer.sample(60, seed=1).static)
-    if train.schema.visit_time is not None:
-        longest = drawn.visits.group_by("patient_id").len()["len"].max() or 0
-        assert longest <= synthesizer.training_record["private"]["max_visits"]
+    told = synthesizer.ledger.spends[-1].what
+    if train.schema.visit_time is None:
+        assert told.endswith("static rows")
+    else:
+        longest, most = drawn.visits.group_by("patient_id").len()["len"].max() or 0, told.split()[-2]
+        assert longest <= synthesizer.training_record["private"]["max_visits"] == int(most)
     static, _ = drawn.tables()
     Cohort(static, drawn.tables()[1] if train.schema.visit_time else None, schema=train.schema, origin="synthetic")
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 import longsynth as ls
 from longsynth.cli import main
-from longsynth.exceptions import ConfigError, PrivacyError
+from longsynth.exceptions import CohortError, ConfigError, PrivacyError
 from longsynth.generators import private_fit, trade_off_results, without_noise
 from longsynth.generators.likelihood import log_likelihood, margins_alone, record_log_likelihood
 from longsynth.generators.trade_off import n_arms, trade_off
@@ -170,6 +170,12 @@ def test_what_cannot_be_studied_is_refused(cohorts):
         trade_off(*cohorts, [-1], 1e-5)
     with pytest.raises(PrivacyError, match="decimals"):
         trade_off(*ls.split(ls.load_pbc()), [1], 1e-5)
+
+
+def test_a_holdout_with_train_patients_is_refused_before_anything_is_spent(cohorts, monkeypatch):
+    monkeypatch.setattr("longsynth.generators.trade_off.fit_internally", None)
+    with pytest.raises(CohortError, match="id of a train patient"):
+        trade_off(cohorts[0], cohorts[0], [1], 1e-5)
 
 
 @pytest.fixture
