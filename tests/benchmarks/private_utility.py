@@ -7,9 +7,10 @@ Gains are in held-out log-likelihood a patient, in nats, of the records as they 
 noise ("exact margins"). Arms: the private fit; ``noisy margins``: what its two releases give before any training;
 ``no DP``: the network without clipping and noise on exact margins; ``clip only``: the same with clipping. The share
 kept is the private gain over that without DP. ``tables``: what noisy two-way tables for the budget of the training add
-to the noisy margins. Kaplan-Meier area: of as many synthetic patients as train has against the holdout. Hazard ratios:
-whether the true ones lie in the intervals of ten synthetic cohorts together, as in ``private_hazard``. Rows go to
-``<out>/utility.jsonl``; those that are there are not run again. Smaller epsilon is stronger privacy.
+to the noisy margins. Kaplan-Meier area: of as many synthetic patients as train has against the holdout. Arm effect
+kept: log hazard ratio of the arm in ten synthetic cohorts over that in train. Hazard ratios: whether the true ones lie
+in the intervals of ten synthetic cohorts together, as in ``private_hazard``. Rows go to ``<out>/utility.jsonl``; those
+that are there are not run again. Smaller epsilon is stronger privacy.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ def private_row(
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as a Markdown table: mean over seeds and, in brackets, standard deviation."""
     titles = ["cohort", "n", "epsilon", "seeds", "exact margins", "no DP", "clip only", "noisy margins", "private"]
-    titles += ["share kept", "tables add", "KM area", "arm HR inside", "HRs inside", "seconds"]
+    titles += ["share kept", "tables add", "KM area", "arm effect kept", "arm HR inside", "HRs inside", "seconds"]
     lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
     for key in sorted({(row["cohort"], row["n"], row["epsilon"]) for row in rows}):
         mine = [row for row in rows if (row["cohort"], row["n"], row["epsilon"]) == key]
@@ -128,8 +129,10 @@ def table(rows: list[dict[str, Any]]) -> str:
         cells = [*map(str, key), str(len(mine))]
         cells += [_cell(mine, name, 2) for name in ("exact margins", "no DP", "clip only", "noisy margins", "private")]
         cells += [_cell(share, "share", 2), _cell(mine, "tables", 2), _cell(mine, "km_area", 3)]
-        ratios = [row.get("ratios", {}) for row in mine]
-        arm = [one["static.arm"]["combined_inside"] for one in ratios if one]
+        ratios = [row["ratios"] for row in mine if row.get("ratios")]
+        effects = [one["static.arm"]["combined"] / one["static.arm"]["train"] for one in ratios]
+        cells.append(_cell([{"effect": effect} for effect in effects], "effect", 2) if effects else "-")
+        arm = [one["static.arm"]["combined_inside"] for one in ratios]
         every = [ratio["combined_inside"] for one in ratios for ratio in one.values()]
         cells += [f"{sum(part):.0f} of {len(part)}" if part else "-" for part in (arm, every)]
         cells.append(_cell(mine, "seconds", 0))
