@@ -49,6 +49,7 @@ benchmark: $(READY)  ## Measure every figure of docs/benchmarks.md; takes hours 
 	$(BIN)/python -m tests.benchmarks.private_utility --cohort physionet2012 --data $(DATA)
 	$(BIN)/python -m tests.benchmarks.private_hazard --seeds 6
 	$(BIN)/python -m tests.benchmarks.private_audit
+	$(BIN)/python -m tests.benchmarks.private_trade_off
 
 clean:  ## Remove the environment and everything that was built
 	rm -rf .venv site demo build *.egg-info
