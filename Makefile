@@ -47,7 +47,7 @@ benchmark: $(READY)  ## Measure every figure of docs/benchmarks.md; takes hours 
 	$(BIN)/python -m tests.benchmarks.profile_passes
 	$(BIN)/python -m tests.benchmarks.private_utility
 	$(BIN)/python -m tests.benchmarks.private_utility --cohort physionet2012 --data $(DATA)
-	$(BIN)/python -m tests.benchmarks.private_hazard --seeds 6
+	$(BIN)/python -m tests.benchmarks.private_hazard
 	$(BIN)/python -m tests.benchmarks.private_audit
 	$(BIN)/python -m tests.benchmarks.private_trade_off
 
