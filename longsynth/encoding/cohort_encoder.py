@@ -206,16 +206,23 @@ class CohortEncoder:
         return enforce_static(self.schema, table, _conform([item for _, item in numbered]))
 
     def _with_baseline(self, codes: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """Return static codes in which nobody with dates of visits lacks the baseline date: one is drawn for them."""
-        time = self.schema.visit_time
-        start = next((i for i, item in enumerate(self.static_items) if item.role == "start"), None)
-        if time is None or time.origin is None or start is None:
+        """Return static codes in which nobody with dates of visits or a date of the end lacks the baseline date.
+
+        One is drawn for them.
+        """
+        time, end = self.schema.visit_time, self.schema.terminal_event
+        if time is None or time.origin is None:
             return codes
         origin = list(self.schema.static).index(time.origin)
         codec = self.static_items[origin].codec
+        has_dates = np.full(len(codes), end is not None and end.kind != "number")
+        for number, item in enumerate(self.static_items):
+            if item.role == "start":
+                has_dates |= codes[:, number] < item.codec.n_classes
+        missing = has_dates & (codes[:, origin] >= codec.n_classes)
+        if not missing.any():
+            return codes
         assert isinstance(codec, NumericCodec)
-        has_visits = codes[:, start] < self.static_items[start].codec.n_classes
-        missing = has_visits & (codes[:, origin] >= codec.n_classes)
         drawn = np.searchsorted(codec.cumulative[1:-1], positions[:, origin], side="right")
         return np.where(missing[:, None] & (np.arange(codes.shape[1]) == origin), drawn[:, None], codes)
 

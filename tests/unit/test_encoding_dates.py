@@ -77,6 +77,18 @@ def test_who_has_visits_has_a_baseline_whatever_is_drawn():
     assert Cohort(*drawn.tables(), schema=schema).n_visits == train.n_visits
 
 
+@pytest.mark.parametrize("kind", ["date", "datetime"])
+def test_who_has_a_date_of_the_end_has_a_baseline_whatever_is_drawn(kind):
+    """Noise on counts makes a private fit believe that any date may be missing."""
+    train = Cohort(*dated_tables([2, 0, 3, 0, 1, 2], 0, kind=kind), schema=dated_schema(kind=kind))
+    encoder = CohortEncoder().fit(train)
+    encoded = encoder.transform(train)
+    origin = list(train.schema.static).index("entry")
+    encoded.static_codes[:, origin] = encoder.static_items[origin].codec.n_classes
+    drawn = encoder.inverse_transform(encoded, train.static["patient_id"].to_list())
+    assert Cohort(*drawn.tables(), schema=train.schema, origin="synthetic").n_visits == train.n_visits
+
+
 def test_dates_that_are_to_stay_on_the_calendar_do():
     usual = dated_cohort([3] * 30, 0)
     sampled = usual.schema.channels["sampled"].model_copy(update={"relative_to": "calendar"})
