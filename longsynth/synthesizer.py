@@ -162,7 +162,7 @@ class Synthesizer:
         """Fit again and again to patients drawn from this synthesizer, with its settings and budget.
 
         This synthesizer is the truth of its refits, so that they show how far a fit's estimates are off the truth: by
-        the error of so many patients, by what the network misses, and by the noise of differential privacy. See
+        the error of so many patients, of the training, and of the noise of differential privacy. See
         :func:`~longsynth.evaluation.estimates.refitted_interval`. Only synthetic patients are looked at, so it costs
         no budget; each refit takes as long as a fit.
 
@@ -180,6 +180,11 @@ class Synthesizer:
         ------
         Synthesizer
             Fitted, one after the other.
+
+        Raises
+        ------
+        ConfigError
+            If there are fewer than 20 patients, or no refits.
         """
         if n_patients < MIN_PATIENTS or n_refits < 1:
             raise ConfigError(f"n_patients must be {MIN_PATIENTS} or more, and n_refits 1 or more")
