@@ -36,8 +36,7 @@ from longsynth.training.threads import one_thread
 from longsynth.training.trainer import Hardware, is_main_process
 
 MIN_PATIENTS = 20
-MANY_VISITS = 50_000
-PART = 10_000
+MANY_VISITS, PART = 50_000, 10_000
 UNCHECKED_SIZE = 1024
 
 
@@ -110,7 +109,7 @@ class Synthesizer:
 
     @property
     def ledger(self) -> PrivacyLedger | None:
-        """Every spend of a private fit; it belongs to that fit and cannot be exchanged."""
+        """Every spend of a private fit, which it belongs to."""
         return self._ledger
 
     @property
@@ -164,17 +163,15 @@ class Synthesizer:
         This synthesizer is the truth of its refits, so that they show how far a fit's estimates are off the truth: by
         the error of so many patients, of the training, and of the noise of differential privacy. See
         :func:`~longsynth.evaluation.estimates.refitted_interval`. Only synthetic patients are looked at, so it costs
-        no budget; each refit takes as long as a fit.
+        no budget; each takes as long as a fit.
 
         Parameters
         ----------
         n_patients : int
             As many as this one was fitted to; of a private fit ``training_record["private"]["n_patients_noisy"]``,
             rounded.
-        n_refits : int
-            How many.
-        seed : int
-            Equal seeds give equal patients; under a budget never equal noise.
+        n_refits, seed : int
+            How many; equal seeds give equal patients, under a budget never equal noise.
 
         Yields
         ------
@@ -188,9 +185,9 @@ class Synthesizer:
         """
         if n_patients < MIN_PATIENTS or n_refits < 1:
             raise ConfigError(f"n_patients must be {MIN_PATIENTS} or more, and n_refits 1 or more")
-        hardware = asdict(self.hardware)
         for number in range(n_refits):
-            again = Synthesizer(child_seed(seed, "refit", number), self.objective, self.backbone, **hardware)
+            told = (child_seed(seed, "refit", number), self.objective, self.backbone)
+            again = Synthesizer(*told, **asdict(self.hardware))
             if self.ledger is not None:
                 again._ledger = PrivacyLedger(self.ledger.budget, earlier=self.ledger.earlier)
             drawn = self.sample(n_patients, seed=child_seed(seed, "drawn", number))
@@ -214,11 +211,14 @@ class Synthesizer:
                 is_kept=work_dir is not None,
             )
             if self.ledger is not None:
-                check_counted(train, self.ledger, paid_events(settings.folder))
+                is_real = train.origin == "real"  # nobody pays for a look at patients that were drawn
+                if is_real:
+                    check_counted(train, self.ledger, paid_events(settings.folder))
                 try:
                     self._model, self.training_record = fit_private(train, self.ledger, settings, SecretRandomness())
                 finally:
-                    remember(train, self.ledger)
+                    if is_real:
+                        remember(train, self.ledger)
             else:
                 self._model, self.training_record = fit_model(CohortEncoder().fit(train), train, settings)
         if self.ledger is None:  # how long it took tells how many patients and visits there are
