@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import polars as pl
 
 from longsynth.artifact import read_artifact, write_artifact
@@ -36,8 +35,8 @@ from longsynth.training.threads import one_thread
 from longsynth.training.trainer import Hardware, is_main_process
 
 MIN_PATIENTS = 20
-MANY_VISITS, PART = 50_000, 10_000
-UNCHECKED_SIZE = 1024
+MANY_VISITS = 50_000
+PART = 10_000
 
 
 class Synthesizer:
@@ -109,7 +108,7 @@ class Synthesizer:
 
     @property
     def ledger(self) -> PrivacyLedger | None:
-        """Every spend of a private fit, which it belongs to."""
+        """Every spend of a private fit; it belongs to that fit and cannot be exchanged."""
         return self._ledger
 
     @property
@@ -151,11 +150,14 @@ class Synthesizer:
         if resume and work_dir is None:
             raise ConfigError("resume needs the work_dir of the fit to carry on")
         _check_learnable(train, is_private=self.ledger is not None)
-        if self.ledger is not None:
-            check_unspent(self.ledger)
-            if work_dir is None and not is_main_process():
-                raise ConfigError("a private fit on several processes needs one work_dir that all of them can read")
-        return self._learn(train, work_dir, resume, progress)
+        if self.ledger is None:
+            return self._learn(train, work_dir, resume, progress)
+        check_unspent(self.ledger)
+        check_counted(train, self.ledger, () if work_dir is None else paid_events(Path(work_dir)))
+        try:
+            return self._learn(train, work_dir, resume, progress)
+        finally:
+            remember(train, self.ledger)
 
     def refits(self, n_patients: int, n_refits: int = 10, seed: int = 0) -> Iterator[Synthesizer]:
         """Fit again and again to patients drawn from this synthesizer, with its settings and budget.
@@ -170,31 +172,36 @@ class Synthesizer:
         n_patients : int
             As many as this one was fitted to; of a private fit ``training_record["private"]["n_patients_noisy"]``,
             rounded.
-        n_refits, seed : int
-            How many; equal seeds give equal patients, under a budget never equal noise.
+        n_refits : int
+            How many.
+        seed : int
+            Equal seeds give equal patients; under a budget never equal noise.
 
-        Yields
-        ------
-        Synthesizer
-            Fitted, one after the other.
+        Returns
+        -------
+        iterator of Synthesizer
+            Each fitted when it is asked for.
 
         Raises
         ------
         ConfigError
-            If there are fewer than 20 patients, or no refits.
+            If there are fewer than 20 patients, or no refits, or the seed is below 0.
         """
-        if n_patients < MIN_PATIENTS or n_refits < 1:
-            raise ConfigError(f"n_patients must be {MIN_PATIENTS} or more, and n_refits 1 or more")
-        for number in range(n_refits):
-            told = (child_seed(seed, "refit", number), self.objective, self.backbone)
-            again = Synthesizer(*told, **asdict(self.hardware))
-            if self.ledger is not None:
-                again._ledger = PrivacyLedger(self.ledger.budget, earlier=self.ledger.earlier)
-            drawn = self.sample(n_patients, seed=child_seed(seed, "drawn", number))
-            yield again._learn(drawn, None, resume=False, progress=False)
+        self._fitted()
+        if n_patients < MIN_PATIENTS or n_refits < 1 or seed < 0:
+            raise ConfigError(f"n_patients must be {MIN_PATIENTS} or more, n_refits 1 or more, and seed 0 or more")
+        return (self._refit(n_patients, child_seed(seed, "refit", number)) for number in range(n_refits))
+
+    def _refit(self, n_patients: int, seed: int) -> Synthesizer:
+        again = Synthesizer(seed, self.objective, self.backbone, **asdict(self.hardware))
+        if self.ledger is not None:
+            again._ledger = PrivacyLedger(self.ledger.budget, earlier=self.ledger.earlier)
+        return again._learn(self.sample(n_patients, seed=seed), None, resume=False, progress=False)
 
     def _learn(self, train: Cohort, work_dir: str | Path | None, resume: bool, progress: bool) -> Synthesizer:
         """Fit a cohort of either origin."""
+        if self.ledger is not None and work_dir is None and not is_main_process():
+            raise ConfigError("a private fit on several processes needs one work_dir that all of them can read")
         started = time.perf_counter()
         # under a budget nothing may follow from the exact number of visits
         small = self.ledger is not None or train.n_visits < MANY_VISITS
@@ -211,14 +218,7 @@ class Synthesizer:
                 is_kept=work_dir is not None,
             )
             if self.ledger is not None:
-                is_real = train.origin == "real"  # nobody pays for a look at patients that were drawn
-                if is_real:
-                    check_counted(train, self.ledger, paid_events(settings.folder))
-                try:
-                    self._model, self.training_record = fit_private(train, self.ledger, settings, SecretRandomness())
-                finally:
-                    if is_real:
-                        remember(train, self.ledger)
+                self._model, self.training_record = fit_private(train, self.ledger, settings, SecretRandomness())
             else:
                 self._model, self.training_record = fit_model(CohortEncoder().fit(train), train, settings)
         if self.ledger is None:  # how long it took tells how many patients and visits there are
@@ -342,7 +342,6 @@ def load(folder: str | Path) -> Synthesizer:
         synthesizer.training_record = record["training"]
         if record.get("privacy") is not None:
             synthesizer._ledger = PrivacyLedger.from_json(record["privacy"], epsilon_of)
-        _check_sizes(documents["architecture"], tensors)
         synthesizer._model = model_from_state(documents, tensors)
         _check_guarantee(synthesizer.ledger, synthesizer._model, record["training"])
     except PrivacyError as error:
@@ -357,14 +356,6 @@ def _check_guarantee(ledger: PrivacyLedger | None, model: Model, training: Mappi
     digest = training.get("private", {}).get("ledger")
     if (ledger is not None) != model.encoder.is_private or digest != (None if ledger is None else ledger.digest):
         raise PrivacyError("the model and the ledger are not of the same fit. Fit again under the budget")
-
-
-def _check_sizes(architecture: Mapping[str, Any], tensors: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    """Raise if the networks that would be built are larger than the arrays that fill them."""
-    largest = max(UNCHECKED_SIZE, *(n for group in tensors.values() for array in group.values() for n in array.shape))
-    sizes = [architecture["static_units"], *architecture["size"].values()]
-    if architecture["n_members"] > len(tensors) or any(size > largest for size in sizes):
-        raise ValueError("the architecture is larger than the networks")
 
 
 def _check_budget(privacy: PrivacyBudget | None, after: Sequence[PrivacyLedger], precision: str) -> None:

@@ -65,7 +65,8 @@ def refitted_interval(estimate: float, refitted: Floats, level: float = 0.95) ->
     Parameters
     ----------
     estimate : float
-        ``q``, of synthetic patients of the fit, so many that their draw hardly matters.
+        ``q``, of synthetic patients of the fit, so many that their draw hardly matters: twenty times as many as were
+        fitted. With as many as were fitted the interval is too narrow.
     refitted : array, shape (B,)
         ``q_i``, by the same steps from each of B refits, as
         :meth:`Synthesizer.refits <longsynth.synthesizer.Synthesizer.refits>` gives them.

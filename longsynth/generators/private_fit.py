@@ -96,7 +96,7 @@ def fit_private(
         warnings.warn(
             f"about {sizes.n_patients:,.0f} patients at epsilon {ledger.budget.epsilon:g}: the result will be close to "
             "noise. It takes more patients, or a larger epsilon, which is weaker privacy",
-            stacklevel=3,
+            stacklevel=4,
         )
     plan = private_plan(sizes.n_patients)
     whose = "the critic" if settings.objective == "adversarial" else "the network"
@@ -193,7 +193,7 @@ def _measure(train: Cohort, ledger: PrivacyLedger, settings: FitSettings, random
     budget = ledger.budget
     noisy_sizes = _measure_sizes(train, ledger, settings, randomness)
     sizes = read_sizes(noisy_sizes, _sd(ledger.spends[0]), train.schema, budget.max_visits)
-    if train.origin == "real":
+    if train.origin == "real":  # drawn patients are of a fit whose delta was checked
         _check_delta(ledger, sizes, settings)
     cells = cell_encoder(train.schema, sizes)
     sensitivity, first = cell_sensitivity(cells), ledger.events

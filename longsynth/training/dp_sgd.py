@@ -30,6 +30,7 @@ from longsynth.training.private_plan import PrivatePlan
 STEPS_AN_EPOCH = 10
 STATIC_SHARE, STATIC_NORM = 0.5, 1 / 3
 STATIC_RATE = 2.0
+"""Of the static network: share of ``max_grad_norm``, where it is clipped before that, and learning rate, as factors."""
 MICRO_BATCH_VISITS = 800
 
 

@@ -49,6 +49,23 @@ def test_refits_count_noise_and_bias_of_a_fit(n_refits):
         assert abs(count / cases - level) < 4 * np.sqrt(level * (1 - level) / cases)
 
 
+def test_an_interval_needs_many_more_draws_than_patients():
+    """The draw's variance is that of the fit with equal numbers, a twentieth of it with twenty times as many."""
+    rng, cases = np.random.default_rng(0), 4000
+
+    def coverage(share):
+        held = 0
+        for _ in range(cases):
+            fitted = rng.normal()
+            estimate, *refitted = np.append(fitted, fitted + rng.normal(size=10)) + np.sqrt(share) * rng.normal(size=11)
+            low, high = refitted_interval(estimate, np.array(refitted))
+            held += low <= 0 <= high
+        return held / cases
+
+    assert coverage(1 / 20) > 0.93
+    assert coverage(1) < 0.9
+
+
 def test_the_interval_is_the_t_interval_about_the_estimate_without_its_bias():
     low, high = refitted_interval(1.0, np.array([1.0, 2.0, 3.0]))
     assert np.isclose([low, high], 0.0 + 4.302653 * np.sqrt(4 / 3) * np.array([-1, 1])).all()

@@ -16,6 +16,7 @@ from private_worlds import (
     step_sum,
     training_of,
 )
+from torch.nn.utils import parameters_to_vector
 
 import longsynth as ls
 from longsynth.encoding.private_counts import truncate
@@ -23,7 +24,7 @@ from longsynth.encoding.private_sizes import Sizes
 from longsynth.generators import private_fit
 from longsynth.generators.model import Model
 from longsynth.training.batches import make_batch
-from longsynth.training.dp_sgd import PrivateModule, rows_of_patients
+from longsynth.training.dp_sgd import PrivateModule, PrivateTraining, rows_of_patients
 
 TRAIN = made_cohort(declared_schema(), [2, 3, 1, 5, 0, 9, 4], 1)
 
@@ -135,3 +136,19 @@ def test_noise_a_thousand_times_the_clip_destroys_what_is_learnt():
     with pytest.MonkeyPatch.context() as patch:
         assert gain(1e3, patch) < 0.1 * without_noise  # 12 nats against 0.1 either way
     assert without_noise > 5
+
+
+def test_the_static_network_is_the_mean_of_the_second_half_of_its_steps(monkeypatch):
+    quick_private(monkeypatch)
+    seen, usual = [], PrivateTraining.training_step
+
+    def watched(self, *told):
+        usual(self, *told)
+        seen.append(parameters_to_vector(self.network.static.parameters()).detach().clone())
+
+    monkeypatch.setattr(PrivateTraining, "training_step", watched)
+    synthesizer = ls.Synthesizer(privacy=ls.PrivacyBudget(epsilon=8, delta=1e-3), accelerator="cpu").fit(TRAIN)
+    found = parameters_to_vector(synthesizer._model.static[0].parameters())
+    assert len(seen) == 10
+    assert torch.allclose(found, torch.stack(seen[5:]).mean(0), atol=1e-6)
+    assert not torch.allclose(seen[0], seen[-1], atol=1e-3)
